@@ -1,0 +1,67 @@
+"""How a command ends: its exit code, and one line on standard error where something went wrong."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from pathlib import Path
+from types import TracebackType
+from typing import Final
+
+import click
+
+from probe_exporter.errors import ProbeExporterError
+
+_PACKAGE: Final = str(Path(__file__).parent.parent)
+
+
+def run(command: click.Command) -> None:
+    """Run the command line and end the process.
+
+    Exit codes: 0; 1 for a target that failed or an end by Ctrl-C; 2 for the command line or the configuration.
+    """
+    try:
+        result = command.main(standalone_mode=False)
+        code = result if isinstance(result, int) else 0
+        sys.stdout.flush()
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        code = 1
+    except ProbeExporterError as error:
+        click.echo(str(error), err=True)
+        code = 2
+    except BrokenPipeError:
+        # The reader of our output went away, as `head` does. Nothing more can be said to it, not at exit either.
+        sys.stdout = None  # type: ignore[assignment]
+        code = 1
+    except OSError as error:
+        click.echo(describe_system_error(error), err=True)
+        code = 1
+    except Exception as error:  # noqa: BLE001 – the last resort: one line instead of a traceback
+        click.echo(_unexpected(error), err=True)
+        code = 1
+    sys.exit(code)
+
+
+def describe_system_error(error: OSError) -> str:
+    """One line: which file, and what the system said."""
+    words = error.strerror or type(error).__name__
+    return f"{error.filename}: {words}" if error.filename else words
+
+
+def _unexpected(error: Exception) -> str:
+    """The kind and place of a mistake of ours. Its message stays out: it may quote a secret."""
+    where = " < ".join(places(error.__traceback__))
+    return f"unexpected {type(error).__name__} at {where}; please report this line as a bug"
+
+
+def places(trace: TracebackType | None) -> list[str]:
+    """``file:line`` of a traceback's innermost four frames in this package, and what they called; innermost first."""
+    frames = list(traceback.walk_tb(trace))
+    ours = [index for index, (frame, _) in enumerate(frames) if frame.f_code.co_filename.startswith(_PACKAGE)]
+    end = ours[-1] + 2 if ours else len(frames)
+    innermost = frames[max(0, end - 4) : end]
+    return [f"{Path(frame.f_code.co_filename).name}:{line}" for frame, line in reversed(innermost)]

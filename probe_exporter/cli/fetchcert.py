@@ -1,0 +1,133 @@
+"""``probe_exporter fetchcert``: fetch, show and save the certificates of gateways."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from probe_exporter.cli.endings import describe_system_error
+from probe_exporter.cli.options import Duration, Settings, choose_targets, with_targets
+from probe_exporter.cli.progress import over_targets
+from probe_exporter.errors import GatewayError
+
+if TYPE_CHECKING:
+    from probe_exporter.config import Config, GatewayConfig
+
+
+class CertificateDiffersError(Exception):
+    """The gateway shows another certificate than the stored one; the message says what to do."""
+
+
+@click.command()
+@with_targets
+@click.option("--force", is_flag=True, help="Replace a stored certificate that differs.")
+@click.option(
+    "--timeout", type=Duration(), default="10s", show_default=True, help="How long to wait for one gateway."
+)
+@click.pass_obj
+def fetchcert(settings: Settings, targets: tuple[str, ...], everything: bool, force: bool, timeout: float) -> int:
+    """Save the certificate of gateways to their tls_cert_file.
+
+    Shows subject, expiry and SHA-256. Nothing is sent to a gateway, and no password is needed. A gateway without
+    tls_cert_file gets its certificate printed, with the tls_fingerprint: line to paste into the configuration.
+    """
+    settings.start_logging("error")
+    config = settings.load()
+    names = choose_targets(config, targets, everything)
+
+    def fetch(name: str) -> str:
+        return _fetch(config, config.gateways[name], timeout, force)
+
+    failed = 0
+    for name, outcome in over_targets(names, fetch, "Fetching certificates"):
+        if isinstance(outcome, Exception):
+            failed += 1
+            click.echo(f"{name}: {_describe(outcome)}", err=True)
+        else:
+            click.echo(f"{name}: {outcome}")
+    if len(names) > 1:
+        click.echo(f"{len(names)} gateways: {len(names) - failed} fetched, {failed} failed", err=True)
+    return 1 if failed else 0
+
+
+def _fetch(config: Config, gateway: GatewayConfig, timeout: float, force: bool) -> str:
+    """Fetch one certificate, and save it where a file is configured. What to print about it.
+
+    Raises GatewayError, CertificateDiffersError and OSError.
+    """
+    from probe_exporter.gateway.client import fetch_certificate
+
+    der = fetch_certificate(gateway, timeout)
+    shown = hashlib.sha256(der).digest()
+    pinned = gateway.pin.sha256 if gateway.pin else None
+    if pinned is not None and pinned != shown and not force:
+        raise CertificateDiffersError(
+            f"the gateway shows the certificate sha256:{shown.hex()}, but {_source(gateway)} has "
+            f"sha256:{pinned.hex()}; if the gateway was replaced or updated, accept the new one with "
+            f"`probe_exporter fetchcert --force {gateway.name}`"
+        )
+    if gateway.tls_cert_file is None:
+        return f"{_summary(der, shown)}\n{_paste(der, shown, gateway)}"
+    verdict = "unchanged" if pinned == shown else "saved"
+    if verdict == "saved":
+        save(gateway.tls_cert_file, _pem(der))
+    return f"{verdict} {gateway.tls_cert_file}\n{_summary(der, shown)}"
+
+
+def _describe(error: Exception) -> str:
+    """One line about what :func:`_fetch` raised; a mistake of ours goes on."""
+    if isinstance(error, OSError):
+        return describe_system_error(error)
+    if isinstance(error, (GatewayError, CertificateDiffersError)):
+        return str(error)
+    raise error
+
+
+def _source(gateway: GatewayConfig) -> str:
+    return gateway.pin.source if gateway.pin else "the configuration"
+
+
+def _summary(der: bytes, sha256: bytes) -> str:
+    from cryptography import x509
+
+    try:
+        certificate = x509.load_der_x509_certificate(der)
+        subject = certificate.subject.rfc4514_string()
+        expiry = f"{certificate.not_valid_after_utc:%Y-%m-%d %H:%M:%S} UTC"
+    except ValueError:
+        # TLS took it, so it can be pinned, but it breaks a rule that this library is strict about.
+        subject = expiry = "unreadable"
+    return f"  subject  {subject}\n  expires  {expiry}\n  SHA-256  sha256:{sha256.hex()}"
+
+
+def _paste(der: bytes, sha256: bytes, gateway: GatewayConfig) -> str:
+    return (
+        f"{_pem(der)}To trust this certificate and no other, save it and name it as tls_cert_file, or paste below "
+        f'{gateway.name}:\n    tls_fingerprint: "sha256:{sha256.hex()}"'
+    )
+
+
+def _pem(der: bytes) -> str:
+    import ssl
+
+    return ssl.DER_cert_to_PEM_cert(der)
+
+
+def save(path: Path, pem: str) -> None:
+    """Write the file whole or not at all: a reader sees the old one or the new one. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+        try:
+            file.write(pem)
+            file.flush()
+            os.fsync(file.fileno())
+            os.chmod(file.name, 0o644)  # a certificate is public, and the service may run as another user
+            os.replace(file.name, path)
+        except BaseException:
+            Path(file.name).unlink(missing_ok=True)
+            raise

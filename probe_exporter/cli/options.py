@@ -1,0 +1,111 @@
+"""What several commands share: the settings of the command line, the configuration they lead to, and the targets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from probe_exporter.config import Config
+
+LEVELS: Final = ("debug", "info", "warning", "error")
+STYLES: Final = ("text", "logfmt", "json")
+
+
+class Refusal(click.ClickException):
+    """The command line or the configuration is wrong: one or more lines, exit code 2."""
+
+    exit_code = 2
+
+    def show(self, file: Any = None) -> None:
+        """Print the lines to standard error."""
+        click.echo(self.message, err=True, file=file)
+
+
+class Duration(click.ParamType):
+    """A Go duration (``1m20s``) or a number of seconds; becomes a float in seconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Seconds; a usage error for anything else."""
+        from probe_exporter.durations import parse_duration
+
+        try:
+            seconds = parse_duration(str(value))
+        except ValueError:
+            seconds = -1.0
+        if seconds < 0.0:
+            self.fail("this is no duration; write 10s, 1m20s or a number of seconds", param, ctx)
+        return seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The options in front of the command. ``level`` is None where none was asked for."""
+
+    config_file: Path | None
+    level: str | None
+    style: str
+
+    def start_logging(self, level: str) -> None:
+        """Log to standard error, from the level that was asked for or else from ``level``."""
+        from probe_exporter.cli import logs
+
+        logs.configure(self.level or level, self.style)
+
+    def config_path(self) -> Path:
+        """The configuration file in use. Raises Refusal where there is none."""
+        from probe_exporter.config import find_config
+
+        path = self.config_file or find_config()
+        if path is None:
+            raise Refusal(
+                "no configuration file: neither probe_exporter.yaml nor powerwall_exporter.yaml is in the current "
+                "directory, the directory of the program or /etc/probe_exporter; name one with --config.file=FILE"
+            )
+        return path
+
+    def load(self) -> Config:
+        """The configuration, its warnings logged. Raises ConfigurationError or Refusal."""
+        from probe_exporter.cli import logs
+        from probe_exporter.config import load_config
+
+        config = load_config(self.config_path())
+        logs.warn_about(config)
+        return config
+
+
+def with_targets(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command ``[TARGET]… [--all]``; `choose_targets` makes names of them."""
+    command = click.option("--all", "everything", is_flag=True, help="Every configured gateway.")(command)
+    return click.argument("targets", metavar="[TARGET]...", nargs=-1)(command)
+
+
+def choose_targets(config: Config, targets: tuple[str, ...], everything: bool) -> list[str]:
+    """The names of the gateways that were asked for, each once. Raises Refusal where that is not clear."""
+    names = list(config.gateways)
+    if everything and targets:
+        raise Refusal("give targets or --all, not both")
+    if not names:
+        raise Refusal(f"{config.path}: there is no gateway in this configuration; add one below gateways:")
+    if everything or (not targets and len(names) == 1):
+        return names
+    if not targets:
+        raise Refusal(f"which gateway? Give --all or one of: {', '.join(names)}")
+    return list(dict.fromkeys(_find(config, target) for target in targets))
+
+
+def _find(config: Config, target: str) -> str:
+    """The name of the gateway with this name or address."""
+    if target in config.gateways:
+        return target
+    for name, gateway in config.gateways.items():
+        if any(target == address.text for address in gateway.addresses):
+            return name
+    raise Refusal(f"{config.path}: there is no gateway of that name or address; there are: {', '.join(config.gateways)}")

@@ -1,0 +1,103 @@
+"""``probe_exporter probe``: one probe of one, several or all gateways, printed to standard output."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import click
+
+from probe_exporter.cli.options import Duration, Settings, choose_targets, with_targets
+from probe_exporter.cli.progress import over_targets
+
+if TYPE_CHECKING:
+    from probe_exporter.probe import ProbeResult
+
+
+@click.command()
+@with_targets
+@click.option("--module", metavar="M", help="The module to probe with; without it, the gateway's own.")
+@click.option(
+    "--format",
+    "style",
+    type=click.Choice(["text", "openmetrics", "json", "table"]),
+    default="text",
+    show_default=True,
+    help="text and openmetrics are what Prometheus reads; several gateways are told apart by a label target.",
+)
+@click.option(
+    "--timeout", type=Duration(), default=None, help="How long one probe may take, such as 10s; without it, the module's."
+)
+@click.pass_obj
+def probe(
+    settings: Settings, targets: tuple[str, ...], everything: bool, module: str | None, style: str, timeout: float | None
+) -> int:
+    """Probe gateways once and print their metrics.
+
+    A TARGET is a configured name or address; without one, the only gateway there is. The exit code is 0 when every
+    target answered and 1 when one did not.
+    """
+    settings.start_logging("warning")
+    if settings.level is None:
+        # What failed is said below, a line a target.
+        logging.getLogger("probe_exporter.probe").setLevel(logging.ERROR)
+    started = time.monotonic()
+    results = _probe(settings, targets, everything, module, timeout)
+    click.echo(_rendered(results, style), nl=False)
+    for result in results:
+        if not result.success:
+            click.echo(f"{result.error} ({result.reason})", err=True)
+    if len(results) > 1:
+        click.echo(summary(results, time.monotonic() - started), err=True)
+    return 0 if all(result.success for result in results) else 1
+
+
+def _probe(
+    settings: Settings, targets: tuple[str, ...], everything: bool, module: str | None, timeout: float | None
+) -> list[ProbeResult]:
+    """The results, in the order of the targets. Raises ConfigurationError, UnknownModuleError and Refusal."""
+    from probe_exporter.fleet import Fleet
+    from probe_exporter.probe import Prober
+    from probe_exporter.telemetry import Telemetry
+
+    config = settings.load()
+    names = choose_targets(config, targets, everything)
+    telemetry = Telemetry()
+    fleet = Fleet(config, telemetry)
+    prober = Prober(telemetry)
+    modules = {name: fleet.find(name).module(module) for name in names}
+
+    def work(name: str) -> ProbeResult:
+        patience = modules[name].timeout if timeout is None else timeout
+        return prober.probe(fleet.find(name), modules[name], time.monotonic() + patience)
+
+    results: list[ProbeResult] = []
+    try:
+        for _, outcome in over_targets(names, work, "Probing"):
+            if isinstance(outcome, Exception):
+                raise outcome
+            results.append(outcome)
+    finally:
+        fleet.close()
+    return results
+
+
+def summary(results: list[ProbeResult], seconds: float) -> str:
+    """One line over many targets: how many answered, and why the others did not."""
+    reasons = Counter(result.reason or "unknown" for result in results if not result.success)
+    words = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common())
+    failed = sum(reasons.values())
+    failures = f"{failed} failed ({words})" if failed else "none failed"
+    return f"{len(results)} gateways: {len(results) - failed} answered, {failures}, in {seconds:.1f} s"
+
+
+def _rendered(results: list[ProbeResult], style: str) -> str:
+    from probe_exporter.cli import rendering
+
+    if style == "json":
+        return rendering.as_json(results)
+    if style == "table":
+        return rendering.as_table(results)
+    return rendering.as_exposition(results, openmetrics=style == "openmetrics")

@@ -1,0 +1,79 @@
+"""The results of one-off probes as text: exposition, JSON, a table."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from prometheus_client import Metric
+from prometheus_client.samples import Sample
+
+from probe_exporter.metrics.exposition import Format, render
+from probe_exporter.probe import ProbeResult
+
+
+def as_exposition(results: Sequence[ProbeResult], openmetrics: bool) -> str:
+    """What Prometheus reads. Several gateways share the families, told apart by a label ``target``."""
+    metrics: Iterable[Metric] = results[0].metrics if len(results) == 1 else merge(results)
+    return exposition(metrics, openmetrics)
+
+
+def exposition(metrics: Iterable[Metric], openmetrics: bool) -> str:
+    """Families in the text format 0.0.4, or in OpenMetrics 1.0."""
+    return render(metrics, Format.OPENMETRICS if openmetrics else Format.TEXT).decode()
+
+
+def merge(results: Iterable[ProbeResult]) -> list[Metric]:
+    """The families of several gateways, each family once, every sample with its ``target``."""
+    merged: dict[str, Metric] = {}
+    for result in results:
+        for family in result.metrics:
+            into = merged.setdefault(family.name, Metric(family.name, family.documentation, family.type))
+            into.samples.extend(
+                Sample(sample.name, {"target": result.target, **sample.labels}, sample.value)
+                for sample in family.samples
+            )
+    return list(merged.values())
+
+
+def as_json(results: Iterable[ProbeResult]) -> str:
+    """One object a target, in a list."""
+    return json.dumps([_object(result) for result in results], indent=2, ensure_ascii=False) + "\n"
+
+
+def _object(result: ProbeResult) -> dict[str, Any]:
+    return {
+        "target": result.target,
+        "module": result.module,
+        "success": result.success,
+        "reason": result.reason,
+        "error": result.error,
+        "started": result.started,
+        "duration_seconds": result.duration,
+        "metrics": [
+            {
+                "name": family.name,
+                "type": family.type,
+                "help": family.documentation,
+                "samples": [
+                    {"name": sample.name, "labels": sample.labels, "value": sample.value} for sample in family.samples
+                ],
+            }
+            for family in result.metrics
+        ],
+    }
+
+
+def as_table(results: Iterable[ProbeResult]) -> str:
+    """One line a target: its state, and power in kilowatts, for people."""
+    rows = [_HEADINGS, *(_row(result) for result in results)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS))]
+    return "".join(
+        "  ".join(
+            cell.ljust(width) if column < _TEXT_COLUMNS else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        + "\n"
+        for row in rows
+    )

@@ -1,0 +1,149 @@
+"""Everything that can go wrong, as one tree.
+
+ProbeExporterError
+├── ConfigurationError      the configuration cannot be used; carries every mistake found
+├── UnknownTargetError      a target that nobody configured
+├── UnknownModuleError      a module that nobody configured
+└── GatewayError            one gateway did not answer as it should; every leaf has a ``reason``
+    ├── ConnectError        connect        no TCP connection, reset, cut short
+    ├── DeadlineError       timeout        connected, but no whole answer in time
+    ├── TlsError            tls            the handshake failed
+    │   └── PinError        tls            another certificate than the pinned one
+    ├── AuthError           auth           401, 403
+    │   ├── ForbiddenError  auth           403 to a fresh session: not for an owner
+    │   └── LoginRestError  auth           no login now: an earlier one failed or was a moment ago
+    ├── RateLimitError      rate_limited   429
+    ├── BusyError           busy           503
+    ├── StatusError         http           any other status, redirects included
+    │   └── AbsentError     http           404: this gateway has no such endpoint
+    └── DecodeError         decode         not JSON, encoded, over the size limit, no token
+
+The ``reason`` is the word that metrics and logs show; ``REASONS`` lists them in the order of the contract.
+Messages name the target and the endpoint where they are known, and never carry a secret.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+REASONS = ("connect", "timeout", "tls", "auth", "rate_limited", "busy", "http", "decode")
+
+
+class ProbeExporterError(Exception):
+    """The root of the tree: catch it to catch all that this package raises on purpose."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """One mistake in a configuration: where it stands, and what is wrong, without the offending value.
+
+    ``line`` counts from 1 and is None where a mistake belongs to no line.
+    """
+
+    file: str
+    line: int | None
+    path: str
+    problem: str
+
+    def __str__(self) -> str:
+        place = self.file if self.line is None else f"{self.file}:{self.line}"
+        return f"{place}: {self.path}: {self.problem}" if self.path else f"{place}: {self.problem}"
+
+
+class ConfigurationError(ProbeExporterError):
+    """The configuration cannot be used. ``mistakes`` holds all of them, in file order."""
+
+    def __init__(self, mistakes: tuple[Mistake, ...]) -> None:
+        super().__init__("\n".join(str(mistake) for mistake in mistakes))
+        self.mistakes = mistakes
+
+
+class UnknownTargetError(ProbeExporterError):
+    """The target is not a configured gateway."""
+
+
+class UnknownModuleError(ProbeExporterError):
+    """The module is not configured."""
+
+
+class GatewayError(ProbeExporterError):
+    """One gateway did not answer as it should."""
+
+    reason: ClassVar[str]
+
+
+class ConnectError(GatewayError):
+    """No TCP connection, or one that was reset or cut short."""
+
+    reason = "connect"
+
+
+class DeadlineError(GatewayError):
+    """Connected, but no whole answer came in time."""
+
+    reason = "timeout"
+
+
+class TlsError(GatewayError):
+    """The TLS handshake failed or took too long."""
+
+    reason = "tls"
+
+
+class PinError(TlsError):
+    """The gateway shows another certificate than the pinned one, or the pin is not there yet."""
+
+
+class AuthError(GatewayError):
+    """401 or 403: the session or the password was refused."""
+
+    reason = "auth"
+
+
+class ForbiddenError(AuthError):
+    """403 although the session is fresh: the owner's role may not read this endpoint."""
+
+
+class LoginRestError(AuthError):
+    """No login is tried now, because an earlier one failed; the message says for how long."""
+
+
+class RateLimitError(GatewayError):
+    """429: the gateway asks for fewer requests. ``retry_after`` is in seconds, None where not said."""
+
+    reason = "rate_limited"
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class BusyError(GatewayError):
+    """503: the gateway is busy with itself. ``retry_after`` is in seconds, None where not said."""
+
+    reason = "busy"
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class StatusError(GatewayError):
+    """Any other status than 200, redirects included. ``status`` is the HTTP status."""
+
+    reason = "http"
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class AbsentError(StatusError):
+    """404: this gateway, with this firmware, has no such endpoint."""
+
+
+class DecodeError(GatewayError):
+    """The answer is no JSON, is encoded or too long, or a login answer has no token."""
+
+    reason = "decode"

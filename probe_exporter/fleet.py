@@ -1,0 +1,208 @@
+"""The gateways that are configured now, each with its long-lived client and what is remembered of it.
+
+A fleet is looked up, never dialled: a target that is not in it costs no name lookup and no connection.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from prometheus_client import Metric
+
+from probe_exporter.clock import Clock, SystemClock
+from probe_exporter.config import Config, GatewayConfig, Module
+from probe_exporter.errors import UnknownTargetError
+from probe_exporter.gateway.client import Gateway
+from probe_exporter.gateway.login import Login
+from probe_exporter.gateway.schedule import Schedule
+from probe_exporter.gateway.state import LoginStore
+from probe_exporter.metrics.guard import CounterGuard
+from probe_exporter.metrics.probe import EndpointOutcome, Verdict
+from probe_exporter.readings import Reading, Readings
+from probe_exporter.telemetry import Telemetry
+
+HISTORY = 20
+"""Past probes that are remembered of each gateway."""
+
+
+@dataclass(frozen=True, slots=True)
+class PastProbe:
+    """One line of a gateway's history. ``started`` in Unix seconds, ``duration`` in seconds."""
+
+    started: float
+    duration: float
+    success: bool
+    reason: str | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeResult:
+    """What one probe brought.
+
+    ``started`` is in Unix seconds; ``error`` is one sentence on what is wrong and what to do, None on success;
+    ``log`` tells the probe step by step, without secrets. ``metrics`` is empty in the results a site remembers.
+    """
+
+    target: str
+    module: str
+    started: float
+    verdict: Verdict
+    error: str | None = None
+    metrics: tuple[Metric, ...] = ()
+    readings: Readings = field(default_factory=Readings)
+    log: tuple[str, ...] = ()
+
+    @property
+    def success(self) -> bool:
+        """The value of ``probe_success``."""
+        return self.verdict.success
+
+    @property
+    def reason(self) -> str | None:
+        """Why it failed, None where it did not."""
+        return self.verdict.reason
+
+    @property
+    def duration(self) -> float:
+        """Seconds that the probe took."""
+        return self.verdict.duration
+
+    @property
+    def endpoints(self) -> tuple[EndpointOutcome, ...]:
+        """How each endpoint of the module's collectors fares."""
+        return self.verdict.endpoints
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A reading and when it was taken, in monotonic seconds of the clock in use and in Unix seconds."""
+
+    reading: Reading
+    at: float
+    read_at: float
+
+
+@dataclass(slots=True)
+class Memory:
+    """What is remembered of one gateway between probes."""
+
+    schedule: Schedule
+    guard: CounterGuard = field(default_factory=CounterGuard)
+    kept: dict[str, Kept] = field(default_factory=dict)
+    history: deque[PastProbe] = field(default_factory=lambda: deque(maxlen=HISTORY))
+    last: ProbeResult | None = None
+    last_good: ProbeResult | None = None
+    cached: dict[Module, tuple[float, ProbeResult]] = field(default_factory=dict)
+    words: set[tuple[str, str]] = field(default_factory=set)
+    certificate: bytes | None = None
+    certificate_end: float | None = None
+
+
+class Site:
+    """One configured gateway: its configuration, its client, its memory."""
+
+    def __init__(self, config: GatewayConfig, modules: Callable[[GatewayConfig, str | None], Module],
+                 gateway: Gateway, memory: Memory) -> None:
+        self.config = config
+        self.gateway = gateway
+        self.memory = memory
+        self._modules = modules
+
+    @property
+    def name(self) -> str:
+        """The name that ``?target=`` takes."""
+        return self.config.name
+
+    @property
+    def history(self) -> deque[PastProbe]:
+        """The last probes, the oldest first."""
+        return self.memory.history
+
+    @property
+    def last(self) -> ProbeResult | None:
+        """The last probe, None before the first."""
+        return self.memory.last
+
+    @property
+    def last_good(self) -> ProbeResult | None:
+        """The last probe that succeeded, None before one did."""
+        return self.memory.last_good
+
+    def module(self, name: str | None = None) -> Module:
+        """The module to probe with: the gateway's own, or the one named. Raises UnknownModuleError."""
+        return self._modules(self.config, name)
+
+
+class Fleet:
+    """The sites by name and address. Swapped whole on reload: a reader sees the old fleet or the new one."""
+
+    def __init__(self, config: Config, telemetry: Telemetry, clock: Clock | None = None) -> None:
+        self.telemetry = telemetry
+        self._clock = clock or SystemClock()
+        self._lock = threading.Lock()
+        self._config = config
+        self._sites: Mapping[str, Site] = {}
+        self._by_address: Mapping[str, Site] = {}
+        self.reload(config)
+
+    @property
+    def config(self) -> Config:
+        """The configuration in force."""
+        return self._config
+
+    @property
+    def sites(self) -> Mapping[str, Site]:
+        """The sites by name, in the order of the configuration."""
+        return self._sites
+
+    def find(self, target: str) -> Site:
+        """The site of a name or of an address as it was configured. Raises UnknownTargetError."""
+        site = self._sites.get(target) or self._by_address.get(target)
+        if site is None:
+            raise UnknownTargetError("the target is not a configured gateway")
+        return site
+
+    def reload(self, config: Config) -> None:
+        """Take over another configuration. Gateways that did not change keep their sessions and connections."""
+        with self._lock:
+            store = LoginStore(config.state_directory, self._clock) if config.state_directory else None
+            old = self._sites
+            sites = {
+                name: self._site(config, gateway, old.get(name), store) for name, gateway in config.gateways.items()
+            }
+            self._config = config
+            self._sites = sites
+            self._by_address = {
+                address.text: site for site in sites.values() for address in site.config.addresses
+            }
+            kept = {id(site.gateway) for site in sites.values()}
+            self.telemetry.gateways.set(len(sites))
+            self.telemetry.config_last_reload_successful.set(1)
+            self.telemetry.config_last_reload_success_timestamp.set(self._clock.time())
+        for site in old.values():
+            if id(site.gateway) not in kept:
+                site.gateway.close()
+
+    def close(self) -> None:
+        """Close the idle connections of every gateway."""
+        for site in self._sites.values():
+            site.gateway.close()
+
+    def _site(self, config: Config, gateway: GatewayConfig, old: Site | None, store: LoginStore | None) -> Site:
+        if old is not None and _identity(old.config) == _identity(gateway):
+            return Site(gateway, config.module_for, old.gateway, old.memory)
+        login = Login(gateway, self._clock, store)
+        client = Gateway(gateway, self.telemetry, self._clock, login)
+        return Site(gateway, config.module_for, client, Memory(Schedule(gateway.name)))
+
+
+def _identity(config: GatewayConfig) -> tuple[object, ...]:
+    """What makes a gateway another one: whom we talk to, and as whom."""
+    return (
+        config.addresses, config.login_email, config.login_password,
+        config.pin, config.tls_cert_file, config.pin_missing,
+    )  # fmt: skip

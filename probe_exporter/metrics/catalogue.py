@@ -1,0 +1,53 @@
+"""What a metric of a gateway is: declared once, here is the form of the declaration.
+
+A `Family` names the metric and holds a typed function from `Readings` to samples. Exposition, METRICS.md,
+``probe_exporter metrics`` and the parametrised tests all derive from the declarations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from probe_exporter.readings import Readings
+
+COLLECTORS = ("core", "meters", "grid", "site", "network", "solar")
+
+Sample = tuple[tuple[str, ...], float]
+"""Label values, in the order of `Family.labels`, and the value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One metric family.
+
+    ``endpoint`` is the endpoint it comes from (path without ``/api/``), which is the unit of failure;
+    ``collector`` the subject that a module switches on and off; ``hardware`` says which gateways and firmware have it.
+    ``read`` yields samples and yields none where the value is absent, null or not a measurement.
+    """
+
+    name: str
+    kind: Literal["gauge", "counter"]
+    help: str
+    endpoint: str
+    read: Callable[[Readings], Iterable[Sample]]
+    labels: tuple[str, ...] = ()
+    collector: str = "core"
+    hardware: str = "all"
+
+
+def one(value: float | None) -> Iterable[Sample]:
+    """A family without labels: one sample, or none for None. Booleans become 0 and 1."""
+    return () if value is None else (((), float(value)),)
+
+
+def state_set(word: str | None, known: Iterable[str], *labels: str) -> Iterator[Sample]:
+    """A state set: every known state 0 or 1, and ``other`` for a word nobody knew. Nothing for None or ''."""
+    if not word:
+        return
+    seen = False
+    for state in known:
+        seen = seen or state == word
+        yield (*labels, state), float(state == word)
+    yield (*labels, "other"), float(not seen)

@@ -1,0 +1,175 @@
+"""Distrustful access to what a gateway sent.
+
+A gateway is a stranger: any field may be absent, null, of another type, huge or not finite. `Payload` wraps a
+decoded JSON document and gives each field as the type that was asked for, or None. Nothing here raises on content.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from datetime import datetime, timezone
+
+from probe_exporter.durations import parse_duration
+from probe_exporter.errors import DecodeError
+
+MAX_TEXT = 256
+"""Characters of a label value that are kept."""
+
+MAX_BITS = 1023
+"""Integers of this length and more do not fit a float."""
+
+
+def decode(body: bytes) -> object:
+    """The JSON document in ``body``. Numbers come as float, so that no integer is too long.
+
+    Raises DecodeError when it is not JSON, nested too deep, or not UTF-8.
+    """
+    try:
+        return json.loads(body.decode("utf-8"), parse_int=float)
+    except (ValueError, RecursionError) as error:
+        raise DecodeError(f"the answer is not JSON: {type(error).__name__}") from error
+
+
+def clean(text: str) -> str:
+    """``text`` fit for a label value: no control characters or lone surrogates, at most 256 characters."""
+    text = text[:MAX_TEXT]
+    if text.isprintable():
+        return text
+    return "".join(
+        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text
+    )
+
+
+class Payload:
+    """One JSON value and the accessors for its fields.
+
+    ``unknown`` collects words that no known firmware says (see `word`); children share their parent's list.
+    """
+
+    __slots__ = ("_value", "unknown")
+
+    def __init__(self, value: object, unknown: list[str] | None = None) -> None:
+        self._value = value
+        self.unknown: list[str] = [] if unknown is None else unknown
+
+    def _get(self, key: str) -> object:
+        return self._value.get(key) if isinstance(self._value, dict) else None
+
+    @property
+    def is_object(self) -> bool:
+        """Whether this is a JSON object."""
+        return isinstance(self._value, dict)
+
+    @property
+    def is_list(self) -> bool:
+        """Whether this is a JSON list."""
+        return isinstance(self._value, list)
+
+    def child(self, key: str) -> Payload:
+        """The value under ``key``; empty where there is none."""
+        return Payload(self._get(key), self.unknown)
+
+    def items(self) -> Iterator[tuple[str, Payload]]:
+        """Keys and values of an object, keys cleaned; nothing for anything else."""
+        if isinstance(self._value, dict):
+            for key, value in self._value.items():
+                yield clean(key), Payload(value, self.unknown)
+
+    def elements(self) -> Iterator[Payload]:
+        """The elements of a list; nothing for anything else."""
+        if isinstance(self._value, list):
+            for value in self._value:
+                yield Payload(value, self.unknown)
+
+    def length(self, key: str) -> int | None:
+        """How many elements the list under ``key`` has; None where it is no list."""
+        value = self._get(key)
+        return len(value) if isinstance(value, list) else None
+
+    def number(self, key: str, scale: float = 1.0) -> float | None:
+        """The finite number under ``key`` times ``scale``; None for anything else. −0 becomes 0."""
+        value = self._get(key)
+        if type(value) is int and value.bit_length() < MAX_BITS:
+            value = float(value)
+        if type(value) is not float:
+            return None
+        number = value * scale
+        return number + 0.0 if math.isfinite(number) else None
+
+    def ratio(self, key: str) -> float | None:
+        """The percentage under ``key`` as a ratio. A division: 57 times 0.01 would show as 0.5700000000000001."""
+        percent = self.number(key)
+        return None if percent is None else percent / 100.0
+
+    def moment(self, key: str) -> float | None:
+        """The milliseconds since 1970 under ``key`` in Unix seconds; None for 0, which means never."""
+        milliseconds = self.number(key)
+        return milliseconds / 1000.0 if milliseconds is not None and milliseconds > 0.0 else None
+
+    def duration(self, key: str) -> float | None:
+        """The Go duration under ``key``, ``223h5m51.5s``, in seconds; None for anything else."""
+        value = self._get(key)
+        if not isinstance(value, str):
+            return None
+        try:
+            seconds = parse_duration(value)
+        except ValueError:
+            return None
+        return seconds if seconds >= 0.0 else None
+
+    def flag(self, key: str) -> bool | None:
+        """The boolean under ``key``; None for anything else."""
+        value = self._get(key)
+        return value if isinstance(value, bool) else None
+
+    def text(self, key: str) -> str | None:
+        """The string under ``key``, cleaned; None for anything else."""
+        value = self._get(key)
+        return clean(value) if isinstance(value, str) else None
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        """The strings in the list under ``key``, cleaned."""
+        value = self._get(key)
+        if not isinstance(value, list):
+            return ()
+        return tuple(clean(element) for element in value if isinstance(element, str))
+
+    def flags(self, key: str) -> tuple[bool | None, ...]:
+        """The booleans in the list under ``key``, None in the place of anything else."""
+        value = self._get(key)
+        if not isinstance(value, list):
+            return ()
+        return tuple(element if isinstance(element, bool) else None for element in value)
+
+    def word(self, key: str, known: tuple[str, ...]) -> str | None:
+        """As `text`, and a non-empty word that is not among ``known`` is noted in `unknown`."""
+        word = self.text(key)
+        if word and word not in known:
+            self.unknown.append(word)
+        return word
+
+    def instant(self, key: str) -> float | None:
+        """The RFC 3339 time under ``key`` in Unix seconds; None for the year 0001, which means never."""
+        value = self._get(key)
+        return _unix_seconds(value) if isinstance(value, str) and len(value) < 64 else None
+
+
+def _unix_seconds(text: str) -> float | None:
+    """Unix seconds of an RFC 3339 time with up to nine fractional digits; Python 3.10 reads only three or six."""
+    head, dot, tail = text.partition(".")
+    digits = ""
+    zone = tail
+    if dot:
+        digits = tail[: len(tail) - len(tail.lstrip("0123456789"))]
+        zone = tail[len(digits) :]
+    try:
+        moment = datetime.fromisoformat((head + zone).replace("Z", "+00:00"))
+        if moment.year <= 1:
+            return None
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=timezone.utc)
+        return moment.timestamp() + (float(f"0.{digits}") if digits else 0.0)
+    except (ValueError, OverflowError):
+        return None

@@ -1,0 +1,61 @@
+"""What many tests share: the programs they start, the recorded payloads, a clock that can be turned."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+
+def program(name: str) -> str:
+    """The path of a program that a test starts. Without it the test skips, or fails under REQUIRE_PROGRAMS=1."""
+    path = shutil.which(name)
+    if path is None:
+        if os.environ.get("REQUIRE_PROGRAMS") == "1":
+            pytest.fail(f"{name} is not installed, and REQUIRE_PROGRAMS=1 asks for it")
+        pytest.skip(f"{name} is not installed")
+    return path
+
+
+def recorded_payloads() -> Path:
+    """The folder of recorded payloads. Without it the test skips; one that is named and missing is a failure."""
+    folder = os.environ.get("RECORDED_PAYLOADS")
+    if not folder:
+        pytest.skip("RECORDED_PAYLOADS names no folder of recorded payloads")
+    path = Path(folder)
+    if not path.is_dir():
+        pytest.fail("RECORDED_PAYLOADS names no folder")
+    return path
+
+
+class TurnedClock:
+    """A `probe_exporter.clock.Clock` that stands still until a test turns it. Seconds."""
+
+    def __init__(self, start: float = 1_700_000_000.0) -> None:
+        self.now = start
+
+    def monotonic(self) -> float:
+        """The same reading as `time`."""
+        return self.now
+
+    def time(self) -> float:
+        """Unix seconds."""
+        return self.now
+
+    def turn(self, seconds: float) -> None:
+        """Let time pass."""
+        self.now += seconds
+
+
+@pytest.fixture
+def clock() -> TurnedClock:
+    """A clock that stands still."""
+    return TurnedClock()
+
+
+@pytest.fixture
+def recordings() -> Path:
+    """The folder of recorded payloads."""
+    return recorded_payloads()

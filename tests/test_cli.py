@@ -1,0 +1,146 @@
+"""The command line itself: the default command, the Go exporter's options, exit codes, one-line errors."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from probe_exporter import __version__
+from probe_exporter.cli import COMMANDS, cli
+from probe_exporter.cli.endings import run
+
+
+def call(*arguments: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """The program in a process of its own, as a user starts it."""
+    return subprocess.run(
+        [sys.executable, "-m", "probe_exporter", *arguments], cwd=folder, capture_output=True, text=True, timeout=30
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ([], ["serve"]),
+        (["--debug"], ["--debug", "serve"]),
+        (["--config.file=x.yaml"], ["--config.file=x.yaml", "serve"]),
+        (["--config.file", "x.yaml"], ["--config.file", "x.yaml", "serve"]),
+        (["--config.file", "x.yaml", "check"], ["--config.file", "x.yaml", "check"]),
+        (["--log.style=json", "--debug", "probe", "home"], ["--log.style=json", "--debug", "probe", "home"]),
+        (["--web.listen-address", ":1"], ["serve", "--web.listen-address", ":1"]),
+        (["--debug", "--web.listen-address=:1"], ["--debug", "serve", "--web.listen-address=:1"]),
+        (["--fetchcert"], ["--fetchcert", "fetchcert"]),
+        (["--fetchcert", "--config.file=x.yaml"], ["--fetchcert", "--config.file=x.yaml", "fetchcert"]),
+        (["--config.file"], ["--config.file", "serve"]),
+    ],
+)
+def test_the_command_that_is_meant(arguments: list[str], expected: list[str]) -> None:
+    assert cli.with_command(click.Context(cli), arguments) == expected
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_every_command_has_complete_help(command: str) -> None:
+    result = CliRunner().invoke(cli, [*([command] if command else []), "--help"])
+    assert result.exit_code == 0, result.output
+    context = click.Context(cli)
+    chosen = cli.get_command(context, command) if command else cli
+    assert chosen is not None
+    assert chosen.help
+    for parameter in chosen.get_params(context):
+        if isinstance(parameter, click.Option) and not parameter.hidden:
+            assert parameter.help, parameter.name
+            assert parameter.opts[0] in result.output
+
+
+def test_help_lists_every_command() -> None:
+    output = CliRunner().invoke(cli, ["--help"]).output
+    for command in COMMANDS:
+        assert re.search(rf"^  {command} +\w", output, re.MULTILINE), command
+
+
+def test_version() -> None:
+    assert CliRunner().invoke(cli, ["--version"]).output.startswith(f"probe_exporter {__version__} ")
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys\nfrom probe_exporter.cli import cli\n"
+        "cli.main(['--help'], standalone_mode=False)\n"
+        "heavy = {'prometheus_client', 'urllib3', 'voluptuous', 'yaml', 'uvicorn', 'cryptography', 'jinja2', 'ssl'}\n"
+        "print('imported:', sorted(heavy & set(sys.modules)))"
+    )
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30).stdout
+    assert output.endswith("imported: []\n")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nonsense"],
+        ["probe", "--nonsense"],
+        ["probe", "--format", "xml"],
+        ["probe", "--timeout", "soon"],
+        ["probe", "--timeout", "-5s"],
+        ["--log.style", "xml", "check"],
+        ["--config.file"],
+    ],
+)
+def test_a_wrong_command_line_is_exit_2(arguments: list[str]) -> None:
+    result = call(*arguments)
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert "Traceback" not in result.stderr
+    assert result.stderr.count("\n") <= 4
+
+
+@pytest.mark.parametrize("arguments", [[], ["probe"], ["check"], ["fetchcert"], ["--fetchcert"]])
+def test_no_configuration_is_one_line_and_exit_2(arguments: list[str], tmp_path: Path) -> None:
+    result = call(*arguments, folder=tmp_path)
+    assert result.returncode == 2
+    assert re.fullmatch(r"no configuration file: .*--config\.file=FILE\n", result.stderr)
+
+
+def test_a_missing_configuration_file_is_one_line_and_exit_2(tmp_path: Path) -> None:
+    result = call("--config.file=absent.yaml", "check", folder=tmp_path)
+    assert result.returncode == 2
+    assert result.stderr.count("\n") == 1
+    assert "absent.yaml" in result.stderr
+
+
+def _failing(error: BaseException) -> click.Command:
+    def fail() -> None:
+        raise error
+
+    return click.Command("fail", callback=fail)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "expected"),
+    [
+        (click.UsageError("no such thing"), 2, "no such thing"),
+        (KeyboardInterrupt(), 1, "interrupted"),
+        (OSError(98, "Address already in use"), 1, "Address already in use"),
+        (FileNotFoundError(2, "No such file or directory", "x.pem"), 1, "x.pem: No such file or directory"),
+        (RuntimeError("a-secret"), 1, "unexpected RuntimeError at test_cli.py"),
+    ],
+)
+def test_an_error_is_one_line(
+    error: BaseException,
+    code: int,
+    expected: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["probe_exporter"])
+    with pytest.raises(SystemExit) as ending:
+        run(_failing(error))
+    assert ending.value.code == code
+    output = capsys.readouterr()
+    assert expected in output.err
+    assert "a-secret" not in output.err
+    assert "Traceback" not in output.err

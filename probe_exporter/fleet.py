@@ -88,9 +88,10 @@ class Kept:
 
 @dataclass(slots=True)
 class Memory:
-    """What is remembered of one gateway between probes."""
+    """What is remembered of one gateway between probes. Whoever probes holds ``lock``."""
 
     schedule: Schedule
+    lock: threading.Lock = field(default_factory=threading.Lock)
     guard: CounterGuard = field(default_factory=CounterGuard)
     kept: dict[str, Kept] = field(default_factory=dict)
     history: deque[PastProbe] = field(default_factory=lambda: deque(maxlen=HISTORY))

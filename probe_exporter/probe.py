@@ -101,7 +101,7 @@ class Prober:
         telemetry.probes.inc()
         telemetry.probes_in_flight.inc()
         try:
-            result = _Probe(site, module, self._clock).run(deadline)
+            result = self._probe_alone(site, module, deadline)
         except Exception as error:
             # A defect of ours must cost one answer, not the process; the traceback stays out of the log because
             # its lines may quote what a gateway sent.
@@ -114,6 +114,17 @@ class Prober:
             telemetry.count_probe_failure(result.reason)
         _remember(site, module, result, self._clock.monotonic())
         return result
+
+
+    def _probe_alone(self, site: Site, module: Module, deadline: float) -> ProbeResult:
+        """One probe of a gateway at a time: another module's waits, and counts the wait into its own deadline."""
+        started, begun = self._clock.time(), time.monotonic()
+        if not site.memory.lock.acquire(timeout=max(0.0, deadline - begun)):
+            return unanswered(site, module, started, time.monotonic() - begun)
+        try:
+            return _Probe(site, module, self._clock).run(deadline)
+        finally:
+            site.memory.lock.release()
 
 
 def unanswered(site: Site, module: Module, started: float, duration: float = 0.0) -> ProbeResult:
@@ -314,9 +325,9 @@ class _Probe:
             except GatewayError as error:
                 return error
         for endpoint in ENDPOINTS:
-            error = self._schedule.entries[endpoint.name].error
-            if endpoint.core and error is not None:
-                return error
+            failure = self._schedule.entries[endpoint.name].error
+            if endpoint.core and failure is not None:
+                return failure
         return DecodeError("no core endpoint gave anything usable")
 
     def _verdict(self, success: bool, error: GatewayError | None, assembled: Assembled) -> Verdict:

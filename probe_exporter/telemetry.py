@@ -25,7 +25,7 @@ class Telemetry:
     """One registry and the metrics in it. Every reason starts at 0, so that rates start at zero."""
 
     def __init__(self) -> None:
-        disable_created_metrics()
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # untyped in prometheus_client
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)

@@ -1,4 +1,4 @@
-"""What many tests share: the programs they start, the recorded payloads, a clock that can be turned."""
+"""What many tests share: the programs they start, and the recorded payloads."""
 
 from __future__ import annotations
 
@@ -28,31 +28,6 @@ def recorded_payloads() -> Path:
     if not path.is_dir():
         pytest.fail("RECORDED_PAYLOADS names no folder")
     return path
-
-
-class TurnedClock:
-    """A `probe_exporter.clock.Clock` that stands still until a test turns it. Seconds."""
-
-    def __init__(self, start: float = 1_700_000_000.0) -> None:
-        self.now = start
-
-    def monotonic(self) -> float:
-        """The same reading as `time`."""
-        return self.now
-
-    def time(self) -> float:
-        """Unix seconds."""
-        return self.now
-
-    def turn(self, seconds: float) -> None:
-        """Let time pass."""
-        self.now += seconds
-
-
-@pytest.fixture
-def clock() -> TurnedClock:
-    """A clock that stands still."""
-    return TurnedClock()
 
 
 @pytest.fixture

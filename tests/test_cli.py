@@ -19,7 +19,12 @@ from probe_exporter.cli.endings import run
 def call(*arguments: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
     """The program in a process of its own, as a user starts it."""
     return subprocess.run(
-        [sys.executable, "-m", "probe_exporter", *arguments], cwd=folder, capture_output=True, text=True, timeout=30
+        [sys.executable, "-m", "probe_exporter", *arguments],
+        check=False,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=30,
     )
 
 

@@ -89,12 +89,22 @@ def _show_version(ctx: click.Context, parameter: click.Parameter, wanted: bool) 
 )
 @click.option("--log.level", "log_level", type=click.Choice(LEVELS), help="Log this and worse. Default: info.")
 @click.option(
-    "--log.style", "log_style", type=click.Choice(STYLES), default="logfmt", show_default=True, help="How a log line looks."
+    "--log.style",
+    "log_style",
+    type=click.Choice(STYLES),
+    default="logfmt",
+    show_default=True,
+    help="How a log line looks.",
 )
 @click.option("--debug", is_flag=True, help="The same as --log.level debug.")
-@click.option("--fetchcert", is_flag=True, hidden=True, help="The Go exporter's way to say: probe_exporter fetchcert.")
+@click.option("--fetchcert", is_flag=True, help="The Go exporter's way to say: probe_exporter fetchcert.")
 @click.option(
-    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version, help="Show the version and exit."
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Show the version and exit.",
 )
 @click.pass_context
 def cli(

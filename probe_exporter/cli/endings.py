@@ -35,7 +35,7 @@ def run(command: click.Command) -> None:
         code = 2
     except BrokenPipeError:
         # The reader of our output went away, as `head` does. Nothing more can be said to it, not at exit either.
-        sys.stdout = None  # type: ignore[assignment]
+        sys.stdout = None
         code = 1
     except OSError as error:
         click.echo(describe_system_error(error), err=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from probe_exporter.cli.endings import describe_system_error
-from probe_exporter.cli.options import Duration, Settings, choose_targets, with_targets
+from probe_exporter.cli.options import Settings, choose_targets, duration_option, with_targets
 from probe_exporter.cli.progress import over_targets
 from probe_exporter.errors import GatewayError
 
@@ -26,9 +26,7 @@ class CertificateDiffersError(Exception):
 @click.command()
 @with_targets
 @click.option("--force", is_flag=True, help="Replace a stored certificate that differs.")
-@click.option(
-    "--timeout", type=Duration(), default="10s", show_default=True, help="How long to wait for one gateway."
-)
+@duration_option("--timeout", "10s", "How long to wait for one address of a gateway.")
 @click.pass_obj
 def fetchcert(settings: Settings, targets: tuple[str, ...], everything: bool, force: bool, timeout: float) -> int:
     """Save the certificate of gateways to their tls_cert_file.

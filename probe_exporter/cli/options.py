@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from probe_exporter.config import Config
+
+Command = TypeVar("Command", bound="Callable[..., object]")
 
 LEVELS: Final = ("debug", "info", "warning", "error")
 STYLES: Final = ("text", "logfmt", "json")
@@ -27,22 +29,25 @@ class Refusal(click.ClickException):
         click.echo(self.message, err=True, file=file)
 
 
-class Duration(click.ParamType):
-    """A Go duration (``1m20s``) or a number of seconds; becomes a float in seconds."""
+def duration_option(name: str, default: str | None, description: str) -> Callable[[Command], Command]:
+    """An option that takes a Go duration (``1m20s``) or a number of seconds, and gives seconds."""
+    return click.option(
+        name, metavar="DURATION", default=default, show_default=default is not None, callback=_seconds, help=description
+    )
 
-    name = "duration"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Seconds; a usage error for anything else."""
-        from probe_exporter.durations import parse_duration
+def _seconds(ctx: click.Context, parameter: click.Parameter, text: str | None) -> float | None:
+    from probe_exporter.durations import parse_duration
 
-        try:
-            seconds = parse_duration(str(value))
-        except ValueError:
-            seconds = -1.0
-        if seconds < 0.0:
-            self.fail("this is no duration; write 10s, 1m20s or a number of seconds", param, ctx)
-        return seconds
+    if text is None:
+        return None
+    try:
+        seconds = parse_duration(text)
+    except ValueError:
+        seconds = -1.0
+    if seconds < 0.0:
+        raise click.BadParameter("this is no duration; write 10s, 1m20s or a number of seconds", ctx, parameter)
+    return seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +86,7 @@ class Settings:
         return config
 
 
-def with_targets(command: Callable[..., None]) -> Callable[..., None]:
+def with_targets(command: Command) -> Command:
     """Give a command ``[TARGET]… [--all]``; `choose_targets` makes names of them."""
     command = click.option("--all", "everything", is_flag=True, help="Every configured gateway.")(command)
     return click.argument("targets", metavar="[TARGET]...", nargs=-1)(command)
@@ -108,4 +113,5 @@ def _find(config: Config, target: str) -> str:
     for name, gateway in config.gateways.items():
         if any(target == address.text for address in gateway.addresses):
             return name
-    raise Refusal(f"{config.path}: there is no gateway of that name or address; there are: {', '.join(config.gateways)}")
+    known = ", ".join(config.gateways)
+    raise Refusal(f"{config.path}: there is no gateway of that name or address; there are: {known}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from probe_exporter.cli.options import Duration, Settings, choose_targets, with_targets
+from probe_exporter.cli.options import Settings, choose_targets, duration_option, with_targets
 from probe_exporter.cli.progress import over_targets
 
 if TYPE_CHECKING:
@@ -27,12 +27,15 @@ if TYPE_CHECKING:
     show_default=True,
     help="text and openmetrics are what Prometheus reads; several gateways are told apart by a label target.",
 )
-@click.option(
-    "--timeout", type=Duration(), default=None, help="How long one probe may take, such as 10s; without it, the module's."
-)
+@duration_option("--timeout", None, "How long one probe may take, such as 10s; without it, what the module says.")
 @click.pass_obj
 def probe(
-    settings: Settings, targets: tuple[str, ...], everything: bool, module: str | None, style: str, timeout: float | None
+    settings: Settings,
+    targets: tuple[str, ...],
+    everything: bool,
+    module: str | None,
+    style: str,
+    timeout: float | None,
 ) -> int:
     """Probe gateways once and print their metrics.
 

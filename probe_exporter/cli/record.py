@@ -1,3 +1,168 @@
 """``probe_exporter record`` and ``replay``: what a gateway answers as one file, and the metrics of such a file."""
 
 from __future__ import annotations
+
+import json
+import time
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from probe_exporter import __version__
+from probe_exporter.cli.options import Refusal, Settings, choose_targets, duration_option
+from probe_exporter.errors import GatewayError
+
+if TYPE_CHECKING:
+    from prometheus_client import Metric
+
+    from probe_exporter.config import Config
+    from probe_exporter.gateway.client import Fetched
+    from probe_exporter.readings.scrubbing import Scrubber
+
+_KINDS: Final = ("application/json", "text/plain", "text/html")
+_ABSENT: Final = "404 page not found"
+_MAX_SIZE: Final = 32 << 20
+
+
+@click.command()
+@click.argument("target")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@duration_option("--timeout", "60s", "How long all requests together may take.")
+@click.pass_obj
+def record(settings: Settings, target: str, file: Path, timeout: float) -> int:
+    """Save what a gateway answers, for a bug report or a new test payload.
+
+    Every path that the exporter ever asks for is asked for once. The FILE holds statuses, times and bodies; secrets,
+    serials, names, addresses and e-mails are replaced by stand-ins. Read it before you send it on.
+    """
+    settings.start_logging("warning")
+    config = settings.load()
+    (name,) = choose_targets(config, (target,), everything=False)
+
+    try:
+        document = _record(config, name, timeout)
+    except GatewayError as error:
+        click.echo(f"{name}: {error.reason}: {error}", err=True)
+        return 1
+    file.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    answers = document["endpoints"].values()
+    good = sum(answer["status"] == 200 for answer in answers)
+    silent = len(document["unanswered"])
+    click.echo(f"{file}: {len(answers)} answers, {good} of them good, and {silent} without an answer", err=True)
+    click.echo("Read the file before you send it on.", err=True)
+    return 0
+
+
+def _record(config: Config, name: str, timeout: float) -> dict[str, Any]:
+    """The record of one gateway. Raises GatewayError where there is no connection."""
+    from probe_exporter.fleet import Fleet
+    from probe_exporter.gateway.client import Limits
+    from probe_exporter.gateway.endpoints import ENDPOINTS
+    from probe_exporter.readings.scrubbing import Scrubber
+    from probe_exporter.simulator.recorded import FORMAT
+    from probe_exporter.telemetry import Telemetry
+
+    fleet = Fleet(config, Telemetry())
+    site = fleet.find(name)
+    scrubber = Scrubber()
+    try:
+        limits = Limits.of(site.module(), time.monotonic() + timeout)
+        fetched = {one.endpoint.name: one for one in site.gateway.fetch(ENDPOINTS, limits, lambda step: None)}
+    finally:
+        fleet.close()
+    answered = {name: one for name, one in fetched.items() if one.answer is not None}
+    return {
+        "format": FORMAT,
+        "program": __version__,
+        "recorded": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "endpoints": {
+            endpoint.name: entry(endpoint.name, answered[endpoint.name], scrubber)
+            for endpoint in ENDPOINTS
+            if endpoint.name in answered
+        },
+        "unanswered": {name: one.error.reason for name, one in fetched.items() if one.error and one.answer is None},
+        "replaced": sorted(scrubber.replaced),
+    }
+
+
+def entry(name: str, fetched: Fetched, scrubber: Scrubber) -> dict[str, Any]:
+    """One answer: its status, its kind, how many seconds it took, and its scrubbed body; a text where it is no JSON."""
+    answer = fetched.answer
+    assert answer is not None
+    kind = answer.headers.get("content-type", "").partition(";")[0].strip()
+    body: Any
+    try:
+        body = scrubber.scrub(name, json.loads(answer.body))
+    except (ValueError, RecursionError):
+        text = answer.body.decode("utf-8", "replace")
+        body = text if text.strip() in ("", _ABSENT) else scrubber.stand_in(text)
+    return {
+        "status": answer.status,
+        "content_type": kind if kind in _KINDS else None,
+        "seconds": None if fetched.duration is None else round(fetched.duration, 3),
+        "body": body,
+    }
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.option(
+    "--format",
+    "style",
+    type=click.Choice(["text", "openmetrics"]),
+    default="text",
+    show_default=True,
+    help="Which of Prometheus' text formats.",
+)
+def replay(file: Path, style: str) -> None:
+    """Print the metrics of a FILE that record wrote, without a gateway."""
+    from probe_exporter.cli.rendering import exposition
+
+    click.echo(exposition(_metrics(_load(file)), openmetrics=style == "openmetrics"), nl=False)
+
+
+def _load(file: Path) -> dict[str, Any]:
+    """The record in a file. Raises Refusal where there is none."""
+    from probe_exporter.simulator.recorded import FORMAT
+
+    if file.stat().st_size > _MAX_SIZE:
+        raise Refusal(f"{file}: this is too large for a record")
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError):
+        raise Refusal(f"{file}: this is not JSON, so it is no record") from None
+    if (
+        not isinstance(document, dict)
+        or document.get("format") != FORMAT
+        or not isinstance(document.get("endpoints"), dict)
+    ):
+        raise Refusal(f"{file}: this is no record of `probe_exporter record`, or one of another version")
+    return document
+
+
+def _metrics(document: dict[str, Any]) -> list[Metric]:
+    """The families of a record. Times that are reckoned from the moment of reading use that of the record."""
+    from probe_exporter.gateway.endpoints import BY_NAME
+    from probe_exporter.metrics import CATALOGUE
+    from probe_exporter.metrics.assembly import assemble
+    from probe_exporter.metrics.catalogue import COLLECTORS
+    from probe_exporter.readings import ATTRIBUTES, Readings, read
+    from probe_exporter.readings.payload import decode
+
+    readings = Readings()
+    recorded = _moment(document.get("recorded"))
+    for name, answer in document["endpoints"].items():
+        if name in BY_NAME and isinstance(answer, dict) and answer.get("status") == 200 and "body" in answer:
+            body = decode(json.dumps(answer["body"]).encode())
+            setattr(readings, ATTRIBUTES[name], read(name, body, recorded).value)
+    return assemble(CATALOGUE, readings, COLLECTORS, lambda *_: True).metrics
+
+
+def _moment(text: object) -> float:
+    """Unix seconds of the record; now, where it does not say."""
+    try:
+        return datetime.fromisoformat(str(text)).timestamp()
+    except ValueError:
+        return time.time()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Final
 
 from prometheus_client import Metric
 from prometheus_client.samples import Sample
@@ -77,3 +77,29 @@ def as_table(results: Iterable[ProbeResult]) -> str:
         + "\n"
         for row in rows
     )
+
+
+_HEADINGS: Final = ("TARGET", "STATE", "GRID", "CHARGE %", "SOLAR kW", "HOME kW", "BATTERY kW", "GRID kW", "SECONDS")
+_TEXT_COLUMNS: Final = 3
+_CATEGORIES: Final = ("solar", "load", "battery", "site")
+
+
+def _row(result: ProbeResult) -> tuple[str, ...]:
+    readings = result.readings
+    power: dict[str, float | None] = {}
+    if readings.aggregates is not None:
+        power = {category.name: category.measured.power for category in readings.aggregates.categories}
+    charge = readings.soe.ratio if readings.soe is not None else None
+    grid = readings.grid_status.state if readings.grid_status is not None else None
+    return (
+        result.target,
+        "ok" if result.success else result.reason or "failed",
+        grid or "-",
+        _number(charge, 100.0, 1),
+        *(_number(power.get(category), 0.001, 2) for category in _CATEGORIES),
+        f"{result.duration:.2f}",
+    )
+
+
+def _number(value: float | None, scale: float, digits: int) -> str:
+    return "-" if value is None else f"{value * scale + 0.0:.{digits}f}"

@@ -131,7 +131,7 @@ def _raise_descriptor_limit(gateways: int) -> None:
     needed = DESCRIPTORS_PER_GATEWAY * gateways
     if soft != resource.RLIM_INFINITY and soft < needed:
         _log.warning(
-            "%d file descriptors are few for %d gateways; raise the limit to %d (ulimit -n, or LimitNOFILE= of the unit)",
+            "%d file descriptors are few for %d gateways; allow %d (ulimit -n, or LimitNOFILE= of the unit)",
             soft,
             gateways,
             needed,

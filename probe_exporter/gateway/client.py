@@ -7,7 +7,6 @@ is whole, its connection carries the next request, and only then is the answer d
 from __future__ import annotations
 
 import select
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -114,37 +113,27 @@ class Gateway:
         self.certificate: bytes | None = None
         self.dialler = Dialler(config)
         self._idle: list[Connection] = []
-        self._lock = threading.Lock()
         self._closed = False
 
     def fetch(self, endpoints: Iterable[Endpoint], limits: Limits, trace: Trace) -> Iterator[Fetched]:
         """Ask for ``endpoints`` and yield each as it comes, in no particular order.
 
         Raises the GatewayError that ended the fetch as a whole: no connection, or another certificate than the
-        pinned one. One fetch runs at a time; a second waits, and raises DeadlineError when its time is over.
+        pinned one. One fetch at a time: the caller sees to it.
         """
-        if not self._lock.acquire(timeout=max(0.0, limits.deadline - time.monotonic())):
-            raise DeadlineError("another probe of this gateway took all the time")
+        conversation = _Conversation(self, limits, trace, self._idle)
+        self._idle = []
         try:
-            conversation = _Conversation(self, limits, trace, self._idle)
-            self._idle = []
-            try:
-                yield from conversation.run(endpoints)
-            finally:
-                self._idle = conversation.close()
-                if self._closed:
-                    self._drop_idle()
+            yield from conversation.run(endpoints)
         finally:
-            self._lock.release()
+            self._idle = conversation.close()
+            if self._closed:
+                self._drop_idle()
 
     def close(self) -> None:
         """Close idle connections now, and those of a running fetch when it ends."""
         self._closed = True
-        if self._lock.acquire(blocking=False):
-            try:
-                self._drop_idle()
-            finally:
-                self._lock.release()
+        self._drop_idle()
 
     def _drop_idle(self) -> None:
         for connection in self._idle:

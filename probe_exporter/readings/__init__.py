@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from probe_exporter.readings.document import Readings, read
+from probe_exporter.readings.document import ATTRIBUTES, Reading, Readings, read
+from probe_exporter.readings.network import without_names
 
-__all__ = ["Readings", "read"]
+__all__ = ["ATTRIBUTES", "Reading", "Readings", "read", "without_names"]

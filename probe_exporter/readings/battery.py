@@ -70,7 +70,7 @@ class Battery:
     @property
     def charge_ratio(self) -> float | None:
         """How full this battery is."""
-        if self.remaining_energy is None or not self.full_energy or self.full_energy < 0.0:
+        if self.remaining_energy is None or self.full_energy is None or self.full_energy < 1.0:
             return None
         return self.remaining_energy / self.full_energy
 

@@ -183,7 +183,9 @@ def _voltages(readings: Payload) -> PhaseValues:
 def _currents(readings: Payload, meter_type: str, connected: frozenset[str]) -> PhaseValues:
     """Currents of the ``connected`` phases: the gateway also says 0 for others, and a Neurio measures none at all."""
     currents = tuple(
-        (phase, current) for phase, current in _phases(readings, "i_{}_current", "power") if phase in connected
+        (phase, current)
+        for phase, current in _phases(readings, "i_{}_current", "power")
+        if phase in connected
     )
     if meter_type.startswith("neurio") and not any(current for _, current in currents):
         return ()

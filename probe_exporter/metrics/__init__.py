@@ -1,0 +1,18 @@
+"""What is exported of a gateway: `CATALOGUE` has every family of it, declared once."""
+
+from __future__ import annotations
+
+from probe_exporter.metrics import battery, grid, meters, network, powerwalls, site, solar, status, system
+from probe_exporter.metrics.catalogue import Family
+
+_SUBJECTS = (meters, battery, system, grid, status, powerwalls, site, network, solar)
+
+CATALOGUE: tuple[Family, ...] = tuple(
+    sorted(
+        (family for subject in _SUBJECTS for family in subject.FAMILIES),
+        key=lambda family: family.collector != "core",
+    )
+)
+"""Core families first: where the limits on series bite, they are the last to suffer. The order is stable."""
+
+__all__ = ["CATALOGUE"]

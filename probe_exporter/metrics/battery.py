@@ -1,0 +1,251 @@
+"""Metrics of the batteries: state of charge, and each battery block.
+
+Where two batteries give the same serial, both are yielded; the assembly of a probe keeps the first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Literal
+
+from probe_exporter.metrics.catalogue import Family, Sample, one, state_set
+from probe_exporter.readings import Readings
+from probe_exporter.readings.battery import (
+    INVERTER_GRID_STATES,
+    INVERTER_STATES,
+    SEQUENCE_STATES,
+    Battery,
+    Charge,
+)
+
+_SERIAL = ("serial",)
+_SERIAL_STATE = ("serial", "state")
+_HARDWARE = "Powerwall 2 and Powerwall+, firmware 21 and later; not Powerwall 3"
+
+
+def _charge(name: str, documentation: str, value: Callable[[Charge], float | None]) -> Family:
+    """A family without labels from ``system_status/soe``."""
+
+    def read(readings: Readings) -> Iterable[Sample]:
+        return () if readings.soe is None else one(value(readings.soe))
+
+    return Family(name, "gauge", documentation, "system_status/soe", read)
+
+
+def _batteries(readings: Readings) -> tuple[Battery, ...]:
+    return () if readings.system_status is None else readings.system_status.batteries
+
+
+def _block_family(
+    name: str,
+    documentation: str,
+    read: Callable[[Readings], Iterable[Sample]],
+    labels: tuple[str, ...] = _SERIAL,
+    kind: Literal["gauge", "counter"] = "gauge",
+) -> Family:
+    return Family(name, kind, documentation, "system_status", read, labels, hardware=_HARDWARE)
+
+
+def _battery(
+    name: str,
+    documentation: str,
+    value: Callable[[Battery], float | None],
+    kind: Literal["gauge", "counter"] = "gauge",
+) -> Family:
+    """One sample a battery from ``system_status``; a disabled battery has no measurements."""
+
+    def read(readings: Readings) -> Iterator[Sample]:
+        for battery in _batteries(readings):
+            number = value(battery)
+            if number is not None:
+                yield (battery.serial,), float(number)
+
+    return _block_family(name, documentation, read, kind=kind)
+
+
+def _state(name: str, documentation: str, word: Callable[[Battery], str | None]) -> Family:
+    """One sample of 1 a battery, its state in a label, as the Go exporter has it."""
+
+    def read(readings: Readings) -> Iterator[Sample]:
+        for battery in _batteries(readings):
+            state = word(battery)
+            if state:
+                yield (battery.serial, state), 1.0
+
+    return _block_family(name, documentation, read, _SERIAL_STATE)
+
+
+def _state_set(
+    name: str, documentation: str, word: Callable[[Battery], str | None], known: tuple[str, ...]
+) -> Family:
+    """A state set a battery."""
+
+    def read(readings: Readings) -> Iterator[Sample]:
+        for battery in _batteries(readings):
+            yield from state_set(word(battery), known, battery.serial)
+
+    return _block_family(name, documentation, read, _SERIAL_STATE)
+
+
+def _battery_info(readings: Readings) -> Iterator[Sample]:
+    for battery in _batteries(readings):
+        yield (battery.serial, battery.part_number, battery.version), 1.0
+
+
+def _disabled(battery: Battery) -> bool | None:
+    return None if battery.disabled_reasons is None else bool(battery.disabled_reasons)
+
+
+def _disabled_reasons(readings: Readings) -> Iterator[Sample]:
+    for battery in _batteries(readings):
+        for reason in battery.disabled_reasons or ():
+            yield (battery.serial, reason), 1.0
+
+
+CHARGE: tuple[Family, ...] = (
+    _charge(
+        "powerwall_charge_ratio",
+        "State of charge as a ratio of the whole pack (system_status/soe: percentage).",
+        lambda charge: charge.ratio,
+    ),
+    _charge(
+        "powerwall_charge_app_ratio",
+        "State of charge as Tesla's app shows it (system_status/soe: percentage; the app hides the lowest 5 % of "
+        "the pack), a ratio between 0 and 1.",
+        lambda charge: charge.app_ratio,
+    ),
+)
+
+BLOCKS: tuple[Family, ...] = (
+    _block_family(
+        "powerwall_battery_info",
+        "Identity of a battery (system_status: PackageSerialNumber, PackagePartNumber, version), always 1.",
+        _battery_info,
+        ("serial", "partno", "version"),
+    ),
+    _battery(
+        "powerwall_battery_full_pack_joules",
+        "Capacity of the battery in J (system_status: nominal_full_pack_energy).",
+        lambda battery: battery.full_energy,
+    ),
+    _battery(
+        "powerwall_battery_remaining_joules",
+        "Energy left in the battery in J (system_status: nominal_energy_remaining).",
+        lambda battery: battery.remaining_energy,
+    ),
+    _battery(
+        "powerwall_battery_charge_ratio",
+        "State of charge of the battery (system_status: nominal_energy_remaining by nominal_full_pack_energy).",
+        lambda battery: battery.charge_ratio,
+    ),
+    _battery(
+        "powerwall_battery_output_volts",
+        "Voltage of the battery's inverter in V, AC (system_status: v_out).",
+        lambda battery: battery.voltage,
+    ),
+    _battery(
+        "powerwall_battery_output_amps",
+        "Current of the battery in A on its DC side of some 50 V, + is charging (system_status: i_out): the other "
+        "sign than powerwall_battery_output_power_watts.",
+        lambda battery: battery.current,
+    ),
+    _battery(
+        "powerwall_battery_output_hz",
+        "Frequency of the battery's inverter in Hz (system_status: f_out).",
+        lambda battery: battery.frequency,
+    ),
+    _battery(
+        "powerwall_battery_output_power_watts",
+        "Power of the battery in W, AC, + is discharging (system_status: p_out).",
+        lambda battery: battery.power,
+    ),
+    _battery(
+        "powerwall_battery_output_reactive_power_vars",
+        "Reactive power of the battery in var (system_status: q_out).",
+        lambda battery: battery.reactive_power,
+    ),
+    _battery(
+        "powerwall_battery_charged_joules_total",
+        "Energy charged in J over the battery's life (system_status: energy_charged).",
+        lambda battery: battery.charged,
+        "counter",
+    ),
+    _battery(
+        "powerwall_battery_discharged_joules_total",
+        "Energy discharged in J over the battery's life (system_status: energy_discharged).",
+        lambda battery: battery.discharged,
+        "counter",
+    ),
+    _battery(
+        "powerwall_battery_off_grid",
+        "Whether the battery is off grid (system_status: off_grid), 0 or 1.",
+        lambda battery: battery.off_grid,
+    ),
+    _battery(
+        "powerwall_battery_island_state",
+        "Whether the battery's inverter forms voltage and frequency itself, islanded (system_status: vf_mode), "
+        "0 or 1; not to be confused with powerwall_island_state.",
+        lambda battery: battery.islanded,
+    ),
+    _battery(
+        "powerwall_battery_wobble_detected",
+        "Whether the battery sees the frequency wobble (system_status: wobble_detected), 0 or 1.",
+        lambda battery: battery.wobble_detected,
+    ),
+    _battery(
+        "powerwall_battery_charge_power_clamped",
+        "Whether the battery's charging power is clamped (system_status: charge_power_clamped), 0 or 1.",
+        lambda battery: battery.charge_clamped,
+    ),
+    _battery(
+        "powerwall_battery_backup_ready",
+        "Whether the battery is ready for backup (system_status: backup_ready), 0 or 1.",
+        lambda battery: battery.backup_ready,
+    ),
+    _state(
+        "powerwall_battery_pinv_state",
+        "State of the battery's inverter (system_status: pinv_state), one sample of 1.",
+        lambda battery: battery.inverter_state,
+    ),
+    _state_set(
+        "powerwall_battery_pinv_status",
+        "State set of the battery's inverter (system_status: pinv_state).",
+        lambda battery: battery.inverter_state,
+        INVERTER_STATES,
+    ),
+    _state(
+        "powerwall_battery_pinv_grid_state",
+        "How the battery's inverter finds the grid (system_status: pinv_grid_state), one sample of 1.",
+        lambda battery: battery.inverter_grid_state,
+    ),
+    _state_set(
+        "powerwall_battery_pinv_grid_status",
+        "State set of how the battery's inverter finds the grid (system_status: pinv_grid_state).",
+        lambda battery: battery.inverter_grid_state,
+        INVERTER_GRID_STATES,
+    ),
+    _state(
+        "powerwall_battery_opseq_state",
+        "State of the battery's operation sequence (system_status: OpSeqState), one sample of 1.",
+        lambda battery: battery.sequence_state,
+    ),
+    _state_set(
+        "powerwall_battery_opseq_status",
+        "State set of the battery's operation sequence (system_status: OpSeqState).",
+        lambda battery: battery.sequence_state,
+        SEQUENCE_STATES,
+    ),
+    _battery(
+        "powerwall_battery_disabled",
+        "Whether the battery is disabled (system_status: disabled_reasons is not empty), 0 or 1.",
+        _disabled,
+    ),
+    _block_family(
+        "powerwall_battery_disabled_reason",
+        "Why the battery is disabled (system_status: disabled_reasons), always 1; a sample for each reason.",
+        _disabled_reasons,
+        ("serial", "reason"),
+    ),
+)
+
+FAMILIES: tuple[Family, ...] = CHARGE + BLOCKS

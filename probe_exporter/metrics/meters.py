@@ -1,0 +1,356 @@
+"""Metrics of the meters: power, energy, voltage and current by category, and meter by meter with its phases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Literal
+
+from probe_exporter.metrics.catalogue import Family, Sample, one, state_set
+from probe_exporter.readings import Readings
+from probe_exporter.readings.meters import METERS_STATES, Category, Measurements, MeterDevice, PhaseValues
+
+_SIGNS = "Site: + is from the grid; battery: + is discharging; load: + is use; solar: + is production."
+_SOLAR_INVERTED = (
+    "For a solar meter production is counted as imported, the other way round from powerwall_{}."
+)
+_METER = ("category", "type", "serial")
+_OWNER_API = "Powerwall 2 and Powerwall+; not Powerwall 3"
+_LATER = "firmware 21 and later, Powerwall 3"
+
+Kind = Literal["gauge", "counter"]
+
+
+def _sum(
+    name: str,
+    documentation: str,
+    value: Callable[[Category], float | None],
+    kind: Kind = "gauge",
+    hardware: str = "all",
+) -> Family:
+    """A family from ``meters/aggregates``, one sample a category."""
+
+    def read(readings: Readings) -> Iterator[Sample]:
+        if readings.aggregates is not None:
+            for category in readings.aggregates.categories:
+                number = value(category)
+                if number is not None:
+                    yield (category.name,), number
+
+    return Family(name, kind, documentation, "meters/aggregates", read, ("category",), hardware=hardware)
+
+
+def _meters(readings: Readings) -> Iterator[tuple[str, MeterDevice]]:
+    for category, meters in (("site", readings.meters_site), ("solar", readings.meters_solar)):
+        if meters is not None:
+            for device in meters.devices:
+                yield category, device
+
+
+def _device_family(
+    name: str,
+    documentation: str,
+    read: Callable[[Readings], Iterable[Sample]],
+    labels: tuple[str, ...] = _METER,
+    kind: Kind = "gauge",
+    hardware: str = _OWNER_API,
+) -> Family:
+    """A family that comes from ``meters/site`` and ``meters/solar`` alike."""
+    return Family(name, kind, documentation, "meters/site", read, labels, "meters", hardware)
+
+
+def _device(
+    name: str,
+    documentation: str,
+    value: Callable[[MeterDevice], float | None],
+    kind: Kind = "gauge",
+    hardware: str = _OWNER_API,
+) -> Family:
+    """One sample a meter."""
+
+    def read(readings: Readings) -> Iterator[Sample]:
+        for category, device in _meters(readings):
+            number = value(device)
+            if number is not None:
+                yield (category, device.type, device.serial), float(number)
+
+    return _device_family(name, documentation, read, kind=kind, hardware=hardware)
+
+
+def _measured(
+    name: str, documentation: str, value: Callable[[Measurements], float | None], kind: Kind = "gauge"
+) -> Family:
+    """One sample a meter, of what sums and meters have alike."""
+    return _device(name, documentation, lambda device: value(device.measured), kind)
+
+
+def _phase(name: str, documentation: str, values: Callable[[MeterDevice], PhaseValues]) -> Family:
+    """One sample a phase that the meter measures."""
+
+    def read(readings: Readings) -> Iterator[Sample]:
+        for category, device in _meters(readings):
+            for phase, number in values(device):
+                yield (category, device.type, device.serial, phase), number
+
+    return _device_family(
+        name,
+        f"{documentation}; only the phases that the meter measures, a phase of which nothing is connected may "
+        "still show a few volts.",
+        read,
+        (*_METER, "phase"),
+    )
+
+
+def _transformer(
+    name: str, documentation: str, flags: Callable[[MeterDevice], tuple[bool | None, ...]]
+) -> Family:
+    """One sample a current transformer."""
+
+    def read(readings: Readings) -> Iterator[Sample]:
+        for category, device in _meters(readings):
+            for number, flag in enumerate(flags(device), start=1):
+                if flag is not None:
+                    yield (category, device.type, device.serial, str(number)), float(flag)
+
+    return _device_family(name, documentation, read, (*_METER, "ct"))
+
+
+def _phase_communicated(readings: Readings) -> Iterator[Sample]:
+    if readings.aggregates is not None:
+        for category in readings.aggregates.categories:
+            for quantity, moment in category.phase_communicated:
+                yield (category.name, quantity), moment
+
+
+def _device_info(readings: Readings) -> Iterator[Sample]:
+    for category, device in _meters(readings):
+        identity = (device.location or "", device.short_id or "", device.id or "")
+        if any(identity) or device.type or device.serial:
+            yield (category, device.type, device.serial, *identity), 1.0
+
+
+def _meters_state(readings: Readings) -> Iterable[Sample]:
+    return () if readings.meters_status is None else state_set(readings.meters_status.state, METERS_STATES)
+
+
+def _meters_errors(readings: Readings) -> Iterable[Sample]:
+    return () if readings.meters_status is None else one(readings.meters_status.errors)
+
+
+SUMS: tuple[Family, ...] = (
+    _sum(
+        "powerwall_instant_power_watts",
+        f"Real power in W by category (meters/aggregates: instant_power). {_SIGNS}",
+        lambda category: category.measured.power,
+    ),
+    _sum(
+        "powerwall_instant_reactive_power_watts",
+        "Reactive power by category, in var in spite of the name (meters/aggregates: instant_reactive_power), signed.",
+        lambda category: category.measured.reactive_power,
+    ),
+    _sum(
+        "powerwall_instant_apparent_power_watts",
+        "Apparent power by category, in VA in spite of the name (meters/aggregates: instant_apparent_power).",
+        lambda category: category.measured.apparent_power,
+    ),
+    _sum(
+        "powerwall_frequency_hz",
+        "Frequency in Hz by category (meters/aggregates: frequency); no sample where the meter does not measure it.",
+        lambda category: category.measured.frequency,
+    ),
+    _sum(
+        "powerwall_exported_joules_total",
+        "Energy exported in J over the life of the meters (meters/aggregates: energy_exported). Site: to the grid; "
+        "battery: discharged; solar: produced.",
+        lambda category: category.measured.exported,
+        "counter",
+    ),
+    _sum(
+        "powerwall_imported_joules_total",
+        "Energy imported in J over the life of the meters (meters/aggregates: energy_imported). Site: from the grid; "
+        "battery: charged; load: used, reckoned from the others; solar: used at night.",
+        lambda category: category.measured.imported,
+        "counter",
+    ),
+    _sum(
+        "powerwall_instant_average_volts",
+        "Average voltage in V by category (meters/aggregates: instant_average_voltage). A synchrometer gives the "
+        "mean of the phases times the square root of 3: for alerts take powerwall_dev_phase_volts.",
+        lambda category: category.measured.average_voltage,
+    ),
+    _sum(
+        "powerwall_instant_average_amps",
+        "Average current in A by category (meters/aggregates: instant_average_current); 0 where the meter does not "
+        "measure it. Battery: on the DC side, + is charging.",
+        lambda category: category.measured.average_current,
+        hardware=_LATER,
+    ),
+    _sum(
+        "powerwall_instant_total_amps",
+        "Total current in A by category (meters/aggregates: instant_total_current); 0 where the meter does not "
+        "measure it. Battery: on the DC side, + is charging.",
+        lambda category: category.measured.total_current,
+    ),
+    _sum(
+        "powerwall_meter_last_communication_timestamp_seconds",
+        "When the meters of a category last answered, in Unix seconds (meters/aggregates: last_communication_time).",
+        lambda category: category.measured.communicated,
+    ),
+    Family(
+        "powerwall_meter_last_phase_communication_timestamp_seconds",
+        "gauge",
+        "When a quantity (voltage, power, energy) was last measured by phase, in Unix seconds (meters/aggregates: "
+        "last_phase_*_communication_time); no sample where it never was.",
+        "meters/aggregates",
+        _phase_communicated,
+        ("category", "quantity"),
+        hardware="firmware 20.49 and later, where meters measure by phase",
+    ),
+    _sum(
+        "powerwall_meter_devices",
+        "How many meters a category sums up (meters/aggregates: num_meters_aggregated); the load has none.",
+        lambda category: category.devices,
+        hardware=_LATER,
+    ),
+    _sum(
+        "powerwall_meter_timeout_seconds",
+        "After how many seconds the gateway gives up on a meter of the category (meters/aggregates: timeout).",
+        lambda category: category.timeout,
+        hardware="firmware 1.46 and later, Powerwall 3",
+    ),
+)
+
+DEVICES: tuple[Family, ...] = (
+    _measured(
+        "powerwall_dev_instant_power_watts",
+        "Real power in W by meter (meters/site, meters/solar: instant_power). Site: + is from the grid; solar: + is "
+        "production.",
+        lambda measured: measured.power,
+    ),
+    _measured(
+        "powerwall_dev_instant_reactive_power_watts",
+        "Reactive power by meter, in var in spite of the name (meters/site, meters/solar: instant_reactive_power).",
+        lambda measured: measured.reactive_power,
+    ),
+    _measured(
+        "powerwall_dev_instant_apparent_power_watts",
+        "Apparent power by meter, in VA in spite of the name (meters/site, meters/solar: instant_apparent_power).",
+        lambda measured: measured.apparent_power,
+    ),
+    _measured(
+        "powerwall_dev_frequency_hz",
+        "Frequency in Hz by meter (meters/site, meters/solar: frequency); no sample where it is not measured.",
+        lambda measured: measured.frequency,
+    ),
+    _measured(
+        "powerwall_dev_exported_joules_total",
+        "Energy exported in J over the life of the meter (meters/site, meters/solar: energy_exported). "
+        + _SOLAR_INVERTED.format("exported_joules_total"),
+        lambda measured: measured.exported,
+        "counter",
+    ),
+    _measured(
+        "powerwall_dev_imported_joules_total",
+        "Energy imported in J over the life of the meter (meters/site, meters/solar: energy_imported). "
+        + _SOLAR_INVERTED.format("imported_joules_total"),
+        lambda measured: measured.imported,
+        "counter",
+    ),
+    _measured(
+        "powerwall_dev_instant_average_volts",
+        "Average voltage in V by meter (meters/site, meters/solar: instant_average_voltage). A synchrometer gives "
+        "the mean of the phases times the square root of 3.",
+        lambda measured: measured.average_voltage,
+    ),
+    _measured(
+        "powerwall_dev_instant_average_amps",
+        "Average current in A by meter (meters/site, meters/solar: instant_average_current); 0 where it is not "
+        "measured.",
+        lambda measured: measured.average_current,
+    ),
+    _measured(
+        "powerwall_dev_instant_total_amps",
+        "Total current in A by meter (meters/site, meters/solar: instant_total_current); 0 where it is not measured.",
+        lambda measured: measured.total_current,
+    ),
+    _device_family(
+        "powerwall_dev_info",
+        "Identity of a meter (meters/site, meters/solar: location, connection.short_id, id), always 1.",
+        _device_info,
+        (*_METER, "location", "short_id", "id"),
+    ),
+    _device(
+        "powerwall_dev_connected",
+        "Whether the gateway is connected to the meter (meters/site, meters/solar: connection.neurio_connected), "
+        "0 or 1.",
+        lambda device: device.connected,
+        hardware="Neurio meters",
+    ),
+    _phase(
+        "powerwall_dev_phase_volts",
+        "Voltage to neutral in V by line (meters/site, meters/solar: v_l1n to v_l3n)",
+        lambda device: device.voltages,
+    ),
+    _phase(
+        "powerwall_dev_phase_power_watts",
+        "Real power in W by phase (meters/site, meters/solar: real_power_a to _c)",
+        lambda device: device.powers,
+    ),
+    _phase(
+        "powerwall_dev_phase_reactive_power_vars",
+        "Reactive power in var by phase (meters/site, meters/solar: reactive_power_a to _c)",
+        lambda device: device.reactive_powers,
+    ),
+    _phase(
+        "powerwall_dev_phase_current_amperes",
+        "Current in A by phase (meters/site, meters/solar: i_a_current to i_c_current)",
+        lambda device: device.currents,
+    ),
+    _device(
+        "powerwall_dev_last_communication_timestamp_seconds",
+        "When the meter last answered, in Unix seconds (meters/site, meters/solar: last_communication_time).",
+        lambda device: device.measured.communicated,
+    ),
+    _transformer(
+        "powerwall_dev_ct_enabled",
+        "Whether a current transformer is in use (meters/site, meters/solar: cts), 0 or 1.",
+        lambda device: device.enabled,
+    ),
+    _transformer(
+        "powerwall_dev_ct_inverted",
+        "Whether the sign of a current transformer is inverted (meters/site, meters/solar: inverted), 0 or 1.",
+        lambda device: device.inverted,
+    ),
+    _device(
+        "powerwall_dev_real_power_scale_ratio",
+        "Factor on the real power of a meter, 2 where one current transformer measures half a split-phase inverter "
+        "(meters/site, meters/solar: real_power_scale_factor).",
+        lambda device: device.power_scale,
+        hardware="meters with such a factor",
+    ),
+)
+
+STATUS: tuple[Family, ...] = (
+    Family(
+        "powerwall_meters_status",
+        "gauge",
+        "State set of the meters (meters/status: status): ok where the gateway has no complaint. Up to 10 min old.",
+        "meters/status",
+        _meters_state,
+        ("state",),
+        "meters",
+        f"{_OWNER_API}; firmware 21 and later",
+    ),
+    Family(
+        "powerwall_meters_errors",
+        "gauge",
+        "How many errors the gateway lists about its meters (meters/status: errors); no sample where it has no list. "
+        "Up to 10 min old.",
+        "meters/status",
+        _meters_errors,
+        (),
+        "meters",
+        f"{_OWNER_API}; firmware 21 and later",
+    ),
+)
+
+FAMILIES: tuple[Family, ...] = SUMS + DEVICES + STATUS

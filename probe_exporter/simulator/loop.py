@@ -1,0 +1,68 @@
+"""A thread with an event loop: simulated gateways live in it, a thousand of them as well as one."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Coroutine
+from typing import Any, Final, TypeVar, final
+
+T = TypeVar("T")
+
+_PATIENCE: Final = 30.0
+"""Seconds after which a loop that does not answer is an error instead of a hang."""
+
+
+@final
+class LoopThread:
+    """Owns one event loop and the thread that runs it; a context manager."""
+
+    def __init__(self, name: str = "simulator") -> None:
+        self.loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
+        self._closed = False
+
+    def __enter__(self) -> LoopThread:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def _serve(self) -> None:
+        asyncio.set_event_loop(self.loop)
+        self.loop.run_forever()
+
+    @property
+    def here(self) -> bool:
+        """Whether the caller runs in this loop's thread."""
+        return threading.current_thread() is self._thread
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine in the loop and wait for its result; not from the loop's own thread."""
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(_PATIENCE)
+
+    def close(self) -> None:
+        """Stop the loop and end the thread; harmless when done twice."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._thread.is_alive():
+            self.run(_drain())
+            self.loop.call_soon_threadsafe(self.loop.stop)
+            self._thread.join(_PATIENCE)
+        self.loop.close()
+
+
+async def _drain() -> None:
+    """Cancel what still runs, and let closed transports take their leave."""
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    for _ in range(3):
+        await asyncio.sleep(0)

@@ -1,0 +1,195 @@
+"""A simulated gateway: a listening socket on loopback, a system behind it, sessions, faults and counts."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Literal, final
+
+from probe_exporter.simulator.certificates import Certificate, make_certificate
+from probe_exporter.simulator.connection import Connection
+from probe_exporter.simulator.counts import Counts
+from probe_exporter.simulator.fault import Exchange
+from probe_exporter.simulator.faults import Faults
+from probe_exporter.simulator.listener import Listener
+from probe_exporter.simulator.loop import LoopThread
+from probe_exporter.simulator.messages import Request, Steps, plain
+from probe_exporter.simulator.sessions import LOGIN, Sessions
+from probe_exporter.simulator.system import Answer, System, refusal
+
+PASSWORD = "simulated-password"
+EMAIL = "owner@example.org"
+
+_NOT_ALLOWED = refusal(405, "Method Not Allowed", "Only GET")
+
+
+@final
+class SimulatedGateway:
+    """One gateway on its own port of ``host``; a context manager.
+
+    Without ``loop`` it brings a thread of its own. ``latency`` is in seconds and may be changed at any time, as may
+    ``system``, ``faults`` and ``sessions``. ``email`` is checked where it is given.
+    """
+
+    def __init__(
+        self,
+        system: System,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        email: str | None = None,
+        password: str = PASSWORD,
+        latency: float = 0.0,
+        certificate: Certificate | None = None,
+        lock_after: int | None = None,
+        missing_status: Literal[401, 403] = 403,
+        loop: LoopThread | None = None,
+    ) -> None:
+        self.system = system
+        self.host = host
+        self.port = port
+        self.latency = latency
+        self.certificate = certificate or make_certificate()
+        self.sessions = Sessions(password, email, lock_after, missing_status)
+        self.faults = Faults(self._apply_faults)
+        self.counts = Counts()
+        self.connections: set[Connection] = set()
+        self._own_loop = loop is None
+        self._loop = loop
+        self._listener: Listener | None = None
+
+    # Life
+
+    def __enter__(self) -> SimulatedGateway:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def start(self) -> None:
+        """Listen. Raises OSError where the port is taken."""
+        if self._loop is None:
+            self._loop = LoopThread()
+            self._loop.start()
+        try:
+            self._listener = self._loop.run(self._listen())
+        except BaseException:
+            self.close()
+            raise
+        self._apply_faults()
+
+    async def _listen(self) -> Listener:
+        loop = asyncio.get_running_loop()
+        listener = Listener(self.host, self.port, lambda: Connection(self, loop))
+        await listener.open()
+        self.port = listener.port
+        return listener
+
+    def close(self) -> None:
+        """Stop listening, drop every connection, and end the thread where it is our own."""
+        if self._loop is None:
+            return
+        if self._listener is not None:
+            self._loop.run(self._close())
+            self._listener = None
+        if self._own_loop:
+            self._loop.close()
+            self._loop = None
+
+    async def _close(self) -> None:
+        if self._listener is not None:
+            await self._listener.close()
+        await self._drop()
+
+    async def _drop(self) -> None:
+        for connection in list(self.connections):
+            connection.abort()
+        while self.connections:
+            await asyncio.sleep(0)
+
+    # Facts and switches
+
+    @property
+    def address(self) -> str:
+        """``host:port``, as a configuration names it."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def password(self) -> str:
+        """The password that the login takes."""
+        return self.sessions.password
+
+    @property
+    def email(self) -> str:
+        """An e-mail address that the login takes."""
+        return self.sessions.email or EMAIL
+
+    def revoke_tokens(self) -> None:
+        """Forget every session."""
+        self.sessions.revoke()
+
+    def swap_certificate(self, certificate: Certificate | None = None) -> Certificate:
+        """Show another certificate from the next connection on; returns it."""
+        self.certificate = certificate or make_certificate()
+        return self.certificate
+
+    def drop_connections(self) -> None:
+        """Reset every connection, as a reboot does."""
+        if self._loop is not None:
+            self._loop.run(self._drop())
+
+    def _apply_faults(self) -> None:
+        """Refuse, swallow or accept connections as the faults now in force say."""
+        if self._loop is None or self._listener is None:
+            return
+        if self._loop.here:
+            self._task = self._loop.loop.create_task(self._switch())
+        else:
+            self._loop.run(self._switch())
+
+    async def _switch(self) -> None:
+        if self._listener is None:
+            return
+        mode = self.faults.listening()
+        for connection in self.connections:
+            connection.deafen(mode == "black_hole")
+        if mode != self._listener.mode:
+            await self._listener.switch(mode)
+            if mode == "refuse":
+                await self._drop()
+
+    # Requests
+
+    def respond(self, request: Request) -> Steps:
+        """The steps of the answer to ``request``; called in the server's thread."""
+        self.counts.asked(request)
+        if self.latency:
+            yield float(self.latency)
+        endpoint = request.endpoint
+        public = self.system.public
+        allowed = public is None or endpoint in public or self.sessions.knows(request)
+        struck = self.faults.strike(request, allowed)
+        answer = self._answer(request, allowed)
+        if endpoint == LOGIN and request.method == "POST":
+            good = answer.status == 200 and (struck is None or struck[1].keeps_answer)
+            self.counts.logins += good
+            self.counts.refused_logins += not good
+        if struck is None:
+            yield from plain(answer)
+            return
+        fault, kind = struck
+        exchange = Exchange(fault, kind.place(fault), request, answer, self.revoke_tokens, self._swap)
+        if kind.play is not None:
+            yield from kind.play(exchange)
+
+    def _swap(self) -> None:
+        self.swap_certificate()
+
+    def _answer(self, request: Request, allowed: bool) -> Answer:
+        if request.method == "POST" and request.endpoint == LOGIN:
+            return self.sessions.login(request)
+        if request.method != "GET":
+            return _NOT_ALLOWED
+        if not allowed:
+            return self.sessions.refuse()
+        return self.system.answer(request.endpoint)

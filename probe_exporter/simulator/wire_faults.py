@@ -1,0 +1,120 @@
+"""Faults of the wire: answers that come late, in part, too long, or not at all."""
+
+from __future__ import annotations
+
+import gzip
+import io
+from typing import Final
+
+from probe_exporter.simulator.fault import Exchange
+from probe_exporter.simulator.messages import Ending, Steps, head
+from probe_exporter.simulator.system import JSON_TYPE, Answer
+
+HUGE: Final = 400 << 20
+"""Bytes of a huge body, and of what a gzip bomb unpacks to."""
+
+_CHUNK: Final = 1 << 16
+
+
+def hang(exchange: Exchange) -> Steps:
+    """Nothing, or half an answer and then nothing."""
+    if exchange.place == "body":
+        yield _half(exchange)
+    yield Ending.HANG
+
+
+def reset(exchange: Exchange) -> Steps:
+    """A TCP reset before the answer, or in its midst."""
+    if exchange.place == "body":
+        yield _half(exchange)
+        yield 0.05  # so that the half arrives before the reset overtakes it
+    yield Ending.RESET
+
+
+def close_early(exchange: Exchange) -> Steps:
+    """The connection ends before the answer, or in its midst."""
+    if exchange.place == "body":
+        yield _half(exchange)
+    yield Ending.CUT
+
+
+def drip(exchange: Exchange) -> Steps:
+    """One byte at a time, from the head on or from the body on."""
+    answer = exchange.answer
+    start, rest = (
+        (head(answer), answer.body) if exchange.place == "body" else (b"", head(answer) + answer.body)
+    )
+    if start:
+        yield start
+    for index in range(len(rest)):
+        yield rest[index : index + 1]
+        yield exchange.fault.seconds
+
+
+def endless_headers(exchange: Exchange) -> Steps:
+    """A head that does not end."""
+    yield head(exchange.answer)[:-2]
+    while True:
+        yield b"x-padding: " + b"p" * 4096 + b"\r\n"
+
+
+def too_long_length(exchange: Exchange) -> Steps:
+    """A Content-Length that promises more than comes before the connection is closed."""
+    yield head(exchange.answer, len(exchange.answer.body) + 64) + exchange.answer.body
+    yield Ending.CLOSE
+
+
+def too_short_length(exchange: Exchange) -> Steps:
+    """A Content-Length that ends in the midst of the body; the rest follows, as if it were the next answer."""
+    yield head(exchange.answer, len(exchange.answer.body) // 2) + exchange.answer.body
+
+
+def huge_body(exchange: Exchange) -> Steps:
+    """400 MB of white space in a JSON document, until the client has had enough."""
+    yield head(Answer(200, b""), HUGE) + b"["
+    sent = 1
+    while sent < HUGE:
+        size = min(_CHUNK, HUGE - sent)
+        yield b" " * size
+        sent += size
+
+
+def gzip_bomb(exchange: Exchange) -> Steps:
+    """A small compressed body that unpacks to 400 MB, although nobody asked for compression."""
+    packed = bomb()
+    yield head(Answer(200, packed, JSON_TYPE, (("content-encoding", "gzip"),))) + packed
+
+
+def certificate_swap(exchange: Exchange) -> Steps:
+    """The right answer, then another certificate from the next connection on."""
+    yield head(exchange.answer) + exchange.answer.body
+    exchange.swap_certificate()
+    yield Ending.CLOSE
+
+
+def not_http(exchange: Exchange) -> Steps:
+    """Something that is no HTTP at all."""
+    del exchange
+    yield b"SSH-2.0-OpenSSH_9.2\r\n"
+    yield Ending.CLOSE
+
+
+def bomb(size: int = HUGE) -> bytes:
+    """A gzip stream of ``size`` bytes of white space, built without having them in memory; a thousandth as long."""
+    packed = _BOMBS.get(size)
+    if packed is None:
+        buffer = io.BytesIO()
+        with gzip.GzipFile(fileobj=buffer, mode="wb", compresslevel=9, mtime=0) as stream:
+            chunk = b" " * (1 << 20)
+            for _ in range(size >> 20):
+                stream.write(chunk)
+        packed = _BOMBS[size] = buffer.getvalue()
+    return packed
+
+
+_BOMBS: dict[int, bytes] = {}
+
+
+def _half(exchange: Exchange) -> bytes:
+    body = exchange.answer.body
+    return head(exchange.answer, max(len(body), 2)) + body[: len(body) // 2]

@@ -1,0 +1,294 @@
+"""YAML in which every scalar is the text that was typed, and everything knows its line.
+
+``012345`` stays ``012345`` and ``no`` stays ``no``: the schema converts, not YAML. Duplicate keys, tags, keys that are
+no text, deep nesting and aliases that explode are mistakes. Problems are worded without any value of the file, since
+the value might be a password. The input is read event by event, so no input can exhaust the stack.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Union
+
+import yaml
+
+from probe_exporter.errors import Mistake
+
+DEEPEST = 32
+MOST_ALIASED_NODES = 200_000
+QUOTE_HINT = "a value that begins with one of ! & * % @ ` { [ # needs quotes"
+
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_QUOTED = re.compile(r"'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"")
+_PLAIN_TAGS = {None, "!", "tag:yaml.org,2002:str", "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"}
+_SHOWN_KEY = re.compile(
+    r"[\w .@/+-]{1,128}"  # names of settings, modules, gateways
+    r"|[A-Za-z0-9.-]{1,253}:[0-9]{1,5}|\[?[0-9A-Fa-f:.]{2,45}\]?(?::[0-9]{1,5})?"  # an address used as a name
+)
+
+Path = tuple[Union[str, int], ...]
+Value = Union[str, "Mapping", "Sequence"]
+
+
+class Mapping(dict[str, Value]):
+    """A mapping; ``lines`` has the line of each key, counted from 1."""
+
+    __slots__ = ("lines",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: dict[str, int] = {}
+
+
+class Sequence(list[Value]):
+    """A list; ``lines`` has the line of each item, counted from 1."""
+
+    __slots__ = ("lines",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[int] = []
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One file: its content (an empty text where there is none) and what is wrong with it as YAML."""
+
+    value: Value
+    mistakes: tuple[Mistake, ...]
+
+
+def read_yaml(text: str, file: str) -> Document:
+    """The content of one YAML text. Never raises on content; after a syntax error the value is empty."""
+    builder = _Builder(file)
+    odd = _UNPRINTABLE.search(text)
+    if odd is not None:
+        line = text.count("\n", 0, odd.start()) + 1
+        builder.report(line, (), "a control character, which YAML does not allow; remove it")
+        return Document("", tuple(builder.mistakes))
+    try:
+        for event in yaml.parse(text, Loader=_LOADER):
+            builder.take(event)
+    except _StopReadingError:
+        return Document("", tuple(builder.mistakes))
+    except yaml.YAMLError as error:
+        builder.mistakes.append(_syntax_mistake(error, file))
+        return Document("", tuple(builder.mistakes))
+    return Document(builder.root, tuple(builder.mistakes))
+
+
+def line_of(value: Value, path: Path) -> int | None:
+    """The line of what stands at ``path``, or of the nearest thing above it that exists."""
+    line = None
+    for step in path:
+        if isinstance(value, Mapping) and isinstance(step, str) and step in value:
+            line = value.lines[step]
+            value = value[step]
+        elif isinstance(value, Sequence) and isinstance(step, int) and step < len(value):
+            line = value.lines[step]
+            value = value[step]
+        else:
+            break
+    return line
+
+
+def show_path(path: Path) -> str:
+    """``gateways.home.gateway_address[1]``; a key that might be a misplaced value is shown as ``?``."""
+    parts: list[str] = []
+    for step in path:
+        if isinstance(step, int):
+            parts.append(f"[{step}]")
+        else:
+            parts.append(("." if parts else "") + (step if _SHOWN_KEY.fullmatch(step) else "?"))
+    return "".join(parts)
+
+
+class _StopReadingError(Exception):
+    """Reading on is pointless or dangerous; the mistake is on record."""
+
+
+@dataclass(slots=True)
+class _Frame:
+    """A collection that is still open. ``key`` is the key whose value comes next; None where a key comes next."""
+
+    value: Mapping | Sequence
+    line: int
+    anchor: str | None
+    key: str | None = None
+    discard: bool = False  # the next value belongs to a key that was refused
+    weight: int = 1
+    merged: list[Value] = field(default_factory=list)
+    merge_line: int = 0
+
+
+@dataclass(slots=True)
+class _Anchored:
+    value: Value
+    weight: int
+
+
+class _Builder:
+    """Puts a value together from events."""
+
+    def __init__(self, file: str) -> None:
+        self.root: Value = ""
+        self.mistakes: list[Mistake] = []
+        self._file = file
+        self._frames: list[_Frame] = []
+        self._anchors: dict[str, _Anchored] = {}
+        self._documents = 0
+        self._aliased = 0
+
+    def report(self, line: int | None, path: Path, problem: str) -> None:
+        self.mistakes.append(Mistake(self._file, line, show_path(path), problem))
+
+    def take(self, event: yaml.Event) -> None:
+        if isinstance(event, yaml.ScalarEvent):
+            self._scalar(event)
+        elif isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent)):
+            self._open(event)
+        elif isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):
+            self._close()
+        elif isinstance(event, yaml.AliasEvent):
+            self._alias(event)
+        elif isinstance(event, yaml.DocumentStartEvent):
+            self._documents += 1
+            if self._documents > 1:
+                self.report(_line(event), (), "a second YAML document; put everything into one, without ---")
+                raise _StopReadingError
+
+    def _scalar(self, event: yaml.ScalarEvent) -> None:
+        line = _line(event)
+        self._check_tag(event, line)
+        text: str = event.value
+        if _SURROGATE.search(text):
+            self.report(line, self._path(), "half a character (a surrogate escape); write the character itself")
+            text = ""
+        if text == "<<" and event.style is None and self._awaits_key():
+            frame = self._frames[-1]
+            frame.key, frame.merge_line = "<<", line
+            return
+        if event.anchor:
+            self._anchors[event.anchor] = _Anchored(text, 1)
+        self._add(text, line, 1)
+
+    def _open(self, event: yaml.MappingStartEvent | yaml.SequenceStartEvent) -> None:
+        line = _line(event)
+        if len(self._frames) >= DEEPEST:
+            self.report(line, (), f"nested more than {DEEPEST} levels deep; no setting needs that")
+            raise _StopReadingError
+        self._check_tag(event, line)
+        value = Mapping() if isinstance(event, yaml.MappingStartEvent) else Sequence()
+        self._frames.append(_Frame(value, line, event.anchor))
+
+    def _close(self) -> None:
+        frame = self._frames.pop()
+        if frame.merged and isinstance(frame.value, Mapping):
+            self._merge(frame, frame.value)
+        if frame.anchor:
+            self._anchors[frame.anchor] = _Anchored(frame.value, frame.weight)
+        self._add(frame.value, frame.line, frame.weight)
+
+    def _alias(self, event: yaml.AliasEvent) -> None:
+        line = _line(event)
+        anchored = self._anchors.get(event.anchor)
+        if anchored is None:
+            self.report(line, self._path(), f"an alias to nothing that is complete above it; {QUOTE_HINT}")
+            anchored = _Anchored("", 1)
+        self._aliased += anchored.weight
+        if self._aliased > MOST_ALIASED_NODES:
+            self.report(line, self._path(), "aliases repeat too much; write out what is needed")
+            raise _StopReadingError
+        self._add(anchored.value, line, anchored.weight)
+
+    def _add(self, value: Value, line: int, weight: int) -> None:
+        if not self._frames:
+            self.root = value
+            return
+        frame = self._frames[-1]
+        frame.weight += weight
+        if isinstance(frame.value, Sequence):
+            frame.value.append(value)
+            frame.value.lines.append(line)
+        elif self._awaits_key():
+            self._add_key(frame, frame.value, value, line)
+        elif frame.discard:
+            frame.discard = False
+        elif frame.merge_line:
+            frame.merged.append(value)
+            frame.key, frame.merge_line = None, 0
+        else:
+            assert frame.key is not None
+            frame.value[frame.key] = value
+            frame.key = None
+
+    def _add_key(self, frame: _Frame, mapping: Mapping, key: Value, line: int) -> None:
+        if not isinstance(key, str):
+            self.report(line, self._path(), f"a list or mapping cannot be a key; {QUOTE_HINT}")
+            frame.discard = True
+        elif key in mapping.lines:
+            path = (*self._path(), key)
+            self.report(line, path, f"written twice (first in line {mapping.lines[key]}); take one out")
+            frame.discard = True
+        else:
+            frame.key = key
+            mapping.lines[key] = line
+
+    def _merge(self, frame: _Frame, mapping: Mapping) -> None:
+        """``<<``: what is written out wins, then the first of the merged mappings."""
+        for source in _flattened(frame.merged):
+            if not isinstance(source, Mapping):
+                self.report(frame.line, self._path(), "<< takes an alias to a mapping, or a list of such")
+                continue
+            for key, value in source.items():
+                if key not in mapping:
+                    mapping[key] = value
+                    mapping.lines[key] = source.lines[key]
+
+    def _awaits_key(self) -> bool:
+        if not self._frames:
+            return False
+        frame = self._frames[-1]
+        return isinstance(frame.value, Mapping) and frame.key is None and not frame.discard
+
+    def _path(self) -> Path:
+        """Where in the file the builder is: the key or index that is being filled in each open collection."""
+        path: list[str | int] = []
+        for frame in self._frames:
+            if isinstance(frame.value, Sequence):
+                path.append(len(frame.value))
+            elif frame.key is not None:
+                path.append(frame.key)
+        return tuple(path)
+
+    def _check_tag(self, event: yaml.CollectionStartEvent | yaml.ScalarEvent, line: int) -> None:
+        if event.tag not in _PLAIN_TAGS:
+            self.report(line, self._path(), f"a YAML tag, which has no use here; {QUOTE_HINT}")
+
+
+def _flattened(values: list[Value]) -> Iterator[Value]:
+    for value in values:
+        if isinstance(value, Sequence):
+            yield from value
+        else:
+            yield value
+
+
+def _line(event: yaml.Event) -> int:
+    line: int = event.start_mark.line
+    return line + 1
+
+
+def _syntax_mistake(error: yaml.YAMLError, file: str) -> Mistake:
+    problem, line = "", None
+    if isinstance(error, yaml.MarkedYAMLError):
+        # The parser quotes what it stumbled over, which may be part of a password.
+        problem = " ".join(_QUOTED.sub("", error.problem or "").split())
+        mark = error.problem_mark or error.context_mark
+        line = None if mark is None else mark.line + 1
+    said = f" ({problem})" if problem else ""
+    return Mistake(file, line, "", f"not valid YAML{said}; check indentation and quotes: {QUOTE_HINT}")

@@ -1,0 +1,113 @@
+"""The documents tell the truth: generated pages are current, nothing is missing, links lead somewhere."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from probe_exporter import __version__
+from probe_exporter.cli import COMMANDS, cli
+from probe_exporter.cli.reference import markdown
+from probe_exporter.config import load_config
+from probe_exporter.errors import REASONS
+from probe_exporter.metrics import reference
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = sorted(path for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")))
+
+
+def options() -> Iterator[tuple[str, str]]:
+    context = click.Context(cli)
+    commands = {"": cli, **{name: cli.get_command(context, name) for name in COMMANDS}}
+    for name, command in commands.items():
+        assert command is not None
+        for parameter in command.get_params(context):
+            if isinstance(parameter, click.Option):
+                yield name, parameter.opts[0]
+
+
+def test_the_metrics_page_is_current() -> None:
+    assert (ROOT / "METRICS.md").read_text(encoding="utf-8") == reference.markdown(), "run make docs"
+
+
+def test_the_command_line_page_is_current() -> None:
+    assert (ROOT / "docs/cli.md").read_text(encoding="utf-8") == markdown(), "run make docs"
+
+
+@pytest.mark.parametrize(("command", "option"), sorted(set(options())))
+def test_every_option_is_documented(command: str, option: str) -> None:
+    page = (ROOT / "docs/cli.md").read_text(encoding="utf-8")
+    section = page.partition(f"## probe_exporter {command}".rstrip() + "\n")[2].partition("\n## ")[0]
+    assert option in section
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_readme_names_every_command(command: str) -> None:
+    assert f"probe_exporter {command}" in README
+
+
+@pytest.mark.parametrize("reason", REASONS)
+def test_the_readme_helps_with_every_reason(reason: str) -> None:
+    assert f"\n### {reason}\n" in README
+
+
+def test_the_changelog_has_the_version() -> None:
+    assert f"\n## [{__version__}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if "://" in target:
+            continue
+        path, _, anchor = target.partition("#")
+        there = (page.parent / path) if path else page
+        assert there.exists(), target
+        if anchor and there.suffix == ".md":
+            headings = re.findall(r"^#+ (.+)$", there.read_text(encoding="utf-8"), re.MULTILINE)
+            assert anchor in {_anchor(heading) for heading in headings}, target
+
+
+def _anchor(heading: str) -> str:
+    """The anchor that a forge makes of a heading."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+def _blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+
+def test_configurations_in_the_readme_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "password").write_text("not-a-password\n")
+    (tmp_path / "password").chmod(0o600)
+    (tmp_path / "gateways.d").mkdir()
+    blocks = [block for block in _blocks("yaml") if "gateways:" in block]
+    assert len(blocks) >= 2
+    for number, block in enumerate(blocks):
+        path = tmp_path / f"{number}.yaml"
+        path.write_text(
+            block.replace("/run/credentials/home", "password").replace("/var/lib/probe_exporter", str(tmp_path))
+        )
+        path.chmod(0o600)
+        assert load_config(path).gateways
+
+
+def test_make_help_lists_every_target() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    phony = re.search(r"^\.PHONY: (.+)$", makefile, re.MULTILINE)
+    assert phony is not None
+    for target in phony[1].split():
+        assert re.search(rf"^{target}:.* ## \S", makefile, re.MULTILINE), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_make_targets_that_are_named_exist(page: Path) -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for target in re.findall(r"`make ([a-z-]+)", page.read_text(encoding="utf-8")):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target

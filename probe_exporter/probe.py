@@ -102,7 +102,7 @@ class Prober:
         telemetry.probes_in_flight.inc()
         try:
             result = self._probe_alone(site, module, deadline)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001
             # A defect of ours must cost one answer, not the process; the traceback stays out of the log because
             # its lines may quote what a gateway sent.
             log.error("%s: a defect of the exporter ended the probe: %s; please report it", site.name, _place(error))

@@ -61,7 +61,8 @@ def _unexpected(error: Exception) -> str:
 def places(trace: TracebackType | None) -> list[str]:
     """``file:line`` of a traceback's innermost four frames in this package, and what they called; innermost first."""
     frames = list(traceback.walk_tb(trace))
-    ours = [index for index, (frame, _) in enumerate(frames) if frame.f_code.co_filename.startswith(_PACKAGE)]
+    files = [frame.f_code.co_filename for frame, _ in frames]
+    ours = [index for index, file in enumerate(files) if file.startswith(_PACKAGE) and file != __file__]
     end = ours[-1] + 2 if ours else len(frames)
     innermost = frames[max(0, end - 4) : end]
     return [f"{Path(frame.f_code.co_filename).name}:{line}" for frame, line in reversed(innermost)]

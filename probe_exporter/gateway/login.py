@@ -25,7 +25,7 @@ from probe_exporter.errors import (
     StatusError,
 )
 from probe_exporter.gateway.wire import Answer
-from probe_exporter.readings.payload import Payload, decode
+from probe_exporter.readings.payload import decode
 from probe_exporter.secrets import Secret
 
 PATH: Final = "/api/login/Basic"
@@ -37,7 +37,7 @@ FIRST_REST: Final = 300.0
 MAX_REST: Final = 3600.0
 ABSENT_REST: Final = 3600.0
 
-TOKEN_CHARACTERS: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_=+/.~")
+_TOKEN_CHARACTERS: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_=+/.~")
 
 
 @dataclass(slots=True)
@@ -237,11 +237,17 @@ def _retry_after(answer: Answer) -> float | None:
     return float(text) if text.isascii() and text.isdigit() and len(text) < 9 else None
 
 
+def is_token(value: object) -> bool:
+    """Whether this may go into a header: a text of URL-safe characters, not too long."""
+    return isinstance(value, str) and 0 < len(value) <= 4096 and _TOKEN_CHARACTERS.issuperset(value)
+
+
 def _token(body: bytes) -> Secret:
-    token = Payload(decode(body))._get("token")
-    if not isinstance(token, str) or not 0 < len(token) <= 4096 or not TOKEN_CHARACTERS.issuperset(token):
+    document = decode(body)
+    token = document.get("token") if isinstance(document, dict) else None
+    if not is_token(token):
         raise DecodeError("the gateway answered the login without a token")
-    return Secret(token)
+    return Secret(str(token))
 
 
 def _hint(body: bytes) -> str:

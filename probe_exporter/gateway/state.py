@@ -19,7 +19,7 @@ from typing import Final
 
 from probe_exporter.clock import Clock
 from probe_exporter.config import GatewayConfig
-from probe_exporter.gateway.login import MAX_REST, TOKEN_CHARACTERS, LoginState
+from probe_exporter.gateway.login import MAX_REST, LoginState, is_token
 from probe_exporter.secrets import Secret
 
 log = logging.getLogger(__name__)
@@ -91,13 +91,13 @@ class LoginStore:
             return min(_number(saved[key]) - shift, now)
 
         token = saved["token"]
-        if token is not None and not (isinstance(token, str) and 0 < len(token) <= 4096 and TOKEN_CHARACTERS.issuperset(token)):
+        if token is not None and not is_token(token):
             raise ValueError("token")
         reason = saved["rest_reason"]
         if reason not in _REASONS:
             raise ValueError("rest_reason")
         return LoginState(
-            token=None if token is None else Secret(token),
+            token=None if token is None else Secret(str(token)),
             obtained=past("obtained"),
             accepted=bool(saved["accepted"]),
             last_attempt=None if saved["last_attempt"] is None else past("last_attempt"),

@@ -48,8 +48,10 @@ PROBE_FAMILIES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("probe_failure_reason", "Why the probe failed: exactly one reason is 1 when probe_success is 0.", ("reason",)),
     (
         "powerwall_endpoint_supported",
-        "0 while this gateway is known not to have the endpoint (404), or not for an owner (403); looked at again "
-        "after an hour.",
+        (
+            "0 while this gateway is known not to have the endpoint (404), or not for an owner (403); "
+            "looked at again after an hour."
+        ),
         ("endpoint",),
     ),
     ("powerwall_endpoint_up", "Whether the endpoint's last request was answered with usable JSON.", ("endpoint",)),

@@ -130,7 +130,7 @@ def _update_state(readings: Readings) -> Iterable[Sample]:
 def _update_info(readings: Readings) -> Iterable[Sample]:
     update = readings.update_status
     if update is not None and (update.version or update.details):
-        yield (update.version or "", ",".join(update.details)), 1.0
+        yield (update.version or "", update.details), 1.0
 
 
 def _registered(readings: Readings) -> Iterable[Sample]:

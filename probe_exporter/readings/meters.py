@@ -147,7 +147,7 @@ def _device(payload: Payload) -> MeterDevice:
         serial=connection.text("device_serial") or "",
         location=payload.text("location"),
         short_id=connection.text("short_id"),
-        id=None if number is None else f"{number:.0f}",
+        id=None if number is None else f"{number:.15g}",
         connected=connection.flag("neurio_connected"),
         measured=_measurements(readings),
         voltages=voltages,

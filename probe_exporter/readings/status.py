@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from probe_exporter.readings.app_scale import app_ratio
-from probe_exporter.readings.payload import Payload
+from probe_exporter.readings.payload import Payload, clean
 
 OPERATION_MODES = ("self_consumption", "autonomous", "backup", "scheduler", "site_control")
 SITEMASTER_STATES = ("StatusUp", "StatusDown")
@@ -146,12 +146,12 @@ def parse_problems(payload: Payload, read_at: float) -> Problems:
 class UpdateStatus:
     """The firmware update. ``state`` is one of `UPDATE_STATES` or an unknown word of the gateway.
 
-    ``last_check`` in Unix seconds, ``download_speed`` in bytes per second.
+    ``details`` are words with commas between, ``last_check`` in Unix seconds, ``download_speed`` in bytes per second.
     """
 
     state: str | None
     version: str | None
-    details: tuple[str, ...]
+    details: str
     last_check: float | None
     offline_updating: bool | None
     download_speed: float | None
@@ -165,7 +165,7 @@ def parse_update_status(payload: Payload, read_at: float) -> UpdateStatus:
     return UpdateStatus(
         state="updating" if offline_updating else _update_state(word, details),
         version=payload.text("version"),
-        details=details,
+        details=clean(",".join(details)),
         last_check=payload.moment("last_status_time"),
         offline_updating=offline_updating,
         download_speed=payload.number("estimated_bytes_per_second"),

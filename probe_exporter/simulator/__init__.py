@@ -6,6 +6,7 @@ from probe_exporter.simulator.certificates import Certificate, make_certificate
 from probe_exporter.simulator.counts import Counts
 from probe_exporter.simulator.fault import Fault
 from probe_exporter.simulator.faults import KINDS, Faults
+from probe_exporter.simulator.living import LivingSite
 from probe_exporter.simulator.recorded import RecordedSystem
 from probe_exporter.simulator.server import SimulatedGateway
 from probe_exporter.simulator.system import Answer, System
@@ -17,6 +18,7 @@ __all__ = [
     "Counts",
     "Fault",
     "Faults",
+    "LivingSite",
     "RecordedSystem",
     "SimulatedGateway",
     "System",

@@ -1,0 +1,90 @@
+"""Metrics of the gateway's network interfaces. A name may be the owner's SSID: ``network_names: false`` hides it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from probe_exporter.metrics.catalogue import Family, Sample, state_set
+from probe_exporter.readings import Readings
+from probe_exporter.readings.network import NETWORK_STATES, Network
+
+_TEN_MINUTES = " Up to 10 min old."
+_OWNER_API = "Powerwall 2 and Powerwall+; not Powerwall 3"
+_LABELS = ("type", "name")
+
+
+def _networks(readings: Readings) -> Iterable[Network]:
+    return () if readings.networks is None else readings.networks.networks
+
+
+def _each(name: str, documentation: str, value: Callable[[Network], float | None]) -> Family:
+    """A family with one sample an interface from ``networks``."""
+
+    def read(readings: Readings) -> Iterable[Sample]:
+        for network in _networks(readings):
+            number = value(network)
+            if number is not None:
+                yield (network.type, network.name), float(number)
+
+    return _family(name, documentation, read, _LABELS)
+
+
+def _family(
+    name: str, documentation: str, read: Callable[[Readings], Iterable[Sample]], labels: tuple[str, ...]
+) -> Family:
+    text = f"/api/networks {documentation}{_TEN_MINUTES}"
+    return Family(name, "gauge", text, "networks", read, labels, "network", _OWNER_API)
+
+
+def _state(readings: Readings) -> Iterable[Sample]:
+    for network in _networks(readings):
+        if network.state is not None:
+            yield (network.type, network.name, network.state, network.state_reason), 1.0
+
+
+def _status(readings: Readings) -> Iterable[Sample]:
+    for network in _networks(readings):
+        yield from state_set(network.state, NETWORK_STATES, network.type, network.name)
+
+
+FAMILIES: tuple[Family, ...] = (
+    _each("powerwall_network_enabled", "enabled: 1 where the interface is enabled.", lambda network: network.enabled),
+    _each("powerwall_network_active", "active: 1 where the interface is active.", lambda network: network.active),
+    _each(
+        "powerwall_network_primary",
+        "primary: 1 for the interface that the gateway prefers.",
+        lambda network: network.primary,
+    ),
+    _family(
+        "powerwall_network_state",
+        "iface_network_info.state and state_reason: always 1; absent for an inactive interface.",
+        _state,
+        ("type", "name", "state", "reason"),
+    ),
+    _each(
+        "powerwall_network_signal_strength",
+        "iface_network_info.signal_strength: in percent, 0 to 100; absent where it is 0, as for Ethernet.",
+        lambda network: network.signal,
+    ),
+    _family(
+        "powerwall_network_status",
+        "iface_network_info.state as a state set: the state that is 1 holds, other for a new word.",
+        _status,
+        ("type", "name", "state"),
+    ),
+    _each(
+        "powerwall_network_signal_ratio",
+        "iface_network_info.signal_strength: as a ratio, 0 to 1; absent where it is 0, as for Ethernet.",
+        lambda network: None if network.signal is None else network.signal / 100.0,
+    ),
+    _each(
+        "powerwall_network_tesla_connected",
+        "lastTeslaConnected: 1 where this interface last reached Tesla.",
+        lambda network: network.tesla_connected,
+    ),
+    _each(
+        "powerwall_network_internet_connected",
+        "lastInternetConnected: 1 where this interface last reached the internet.",
+        lambda network: network.internet_connected,
+    ),
+)

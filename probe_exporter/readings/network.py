@@ -1,0 +1,64 @@
+"""The gateway's network interfaces. Signal strengths are in percent as the gateway says them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from probe_exporter.readings.payload import Payload
+
+NETWORK_STATES = ("DeviceStateReady",)
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """One interface. ``state`` and ``signal`` (0 to 100) are None while it is inactive."""
+
+    type: str
+    name: str
+    enabled: bool | None
+    active: bool | None
+    primary: bool | None
+    tesla_connected: bool | None
+    internet_connected: bool | None
+    state: str | None
+    state_reason: str
+    signal: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Networks:
+    """All interfaces, in the gateway's order."""
+
+    networks: tuple[Network, ...]
+
+
+def parse_networks(payload: Payload, read_at: float) -> Networks:
+    """Firmware 1.x says ``name`` and ``connected``, and nothing of types, states or signals."""
+    return Networks(tuple(_network(element) for element in payload.elements() if element.is_object))
+
+
+def _network(payload: Payload) -> Network:
+    name = payload.text("network_name")
+    if name is None:
+        name = payload.text("name") or ""
+        active = payload.flag("connected")
+    else:
+        active = payload.flag("active")
+    info = payload.child("iface_network_info")
+    return Network(
+        type=payload.text("interface") or "",
+        name=name,
+        enabled=payload.flag("enabled"),
+        active=active,
+        primary=payload.flag("primary"),
+        tesla_connected=payload.flag("lastTeslaConnected"),
+        internet_connected=payload.flag("lastInternetConnected"),
+        state=info.word("state", NETWORK_STATES),
+        state_reason=info.text("state_reason") or "",
+        signal=info.number("signal_strength") or None,
+    )
+
+
+def without_names(networks: Networks) -> Networks:
+    """The same with the interface type in place of each name, which may be the owner's SSID."""
+    return Networks(tuple(replace(network, name=network.type) for network in networks.networks))

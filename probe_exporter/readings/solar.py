@@ -1,0 +1,87 @@
+"""The solar inverter inside a Powerwall+: its output, its strings, its alerts. W, V, A, Hz, var."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from probe_exporter.readings.payload import Payload
+
+INVERTER_STATES = ("PVAC_Active",)
+GRID_STATES = ("Grid_Compliant", "Grid_Qualifying", "Grid_Uncompliant")
+CONNECTION_STATES = ("INV_Grid_Connected",)
+SWITCH_STATES = ("PVS_GridSupporting", "PVS_Active")
+
+
+@dataclass(frozen=True, slots=True)
+class PvString:
+    """One string of panels; ``name`` is the number on the inverter, from 1."""
+
+    name: str
+    connected: bool | None
+    voltage: float | None
+    current: float | None
+    power: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class SolarPowerwall:
+    """The first solar inverter of the system: the gateway shows no other. Alerts are those active now."""
+
+    state: str | None
+    grid_state: str | None
+    connection_state: str | None
+    disabled: bool | None
+    disabled_reasons: tuple[str, ...]
+    voltage: float | None
+    frequency: float | None
+    power: float | None
+    reactive_power: float | None
+    current: float | None
+    strings: tuple[PvString, ...]
+    switch_state: str | None
+    switch_enabled: bool | None
+    line_voltage: float | None
+    inverter_alerts: tuple[str, ...] | None
+    switch_alerts: tuple[str, ...] | None
+
+
+def parse_solar_powerwall(payload: Payload, read_at: float) -> SolarPowerwall:
+    """A gateway without such an inverter answers ``{}``."""
+    inverter = payload.child("pvac_status")
+    switch = payload.child("pvs_status")
+    return SolarPowerwall(
+        state=inverter.word("state", INVERTER_STATES),
+        grid_state=inverter.word("grid_state", GRID_STATES),
+        connection_state=inverter.word("inv_state", CONNECTION_STATES),
+        disabled=inverter.flag("disabled"),
+        disabled_reasons=inverter.texts("disabled_reasons"),
+        voltage=inverter.number("v_out"),
+        frequency=inverter.number("f_out"),
+        power=inverter.number("p_out"),
+        reactive_power=inverter.number("q_out"),
+        current=inverter.number("i_out"),
+        strings=tuple(_string(element) for element in inverter.child("string_vitals").elements()),
+        switch_state=switch.word("state", SWITCH_STATES),
+        switch_enabled=switch.flag("enable_output"),
+        line_voltage=switch.number("v_ll"),
+        inverter_alerts=_alerts(payload.child("pvac_alerts")),
+        switch_alerts=_alerts(payload.child("pvs_alerts")),
+    )
+
+
+def _string(payload: Payload) -> PvString:
+    number = payload.number("string_id")
+    return PvString(
+        name="" if number is None else f"{number:.0f}"[:20],
+        connected=payload.flag("connected"),
+        voltage=payload.number("measured_voltage"),
+        current=payload.number("current"),
+        power=payload.number("measured_power"),
+    )
+
+
+def _alerts(payload: Payload) -> tuple[str, ...] | None:
+    """The names that are true; the map also holds times and masks, which are none. None where there is no map."""
+    if not payload.is_object:
+        return None
+    return tuple(name for name, _ in payload.items() if payload.flag(name))

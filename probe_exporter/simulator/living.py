@@ -1,0 +1,95 @@
+"""A site that lives: asked for a document, it first catches up with the clock."""
+
+from __future__ import annotations
+
+import math
+import threading
+from typing import Final
+
+from probe_exporter.clock import Clock, SystemClock
+from probe_exporter.simulator.documents import DOCUMENTS, LEGACY
+from probe_exporter.simulator.household import Household
+from probe_exporter.simulator.moment import Moment
+from probe_exporter.simulator.profiles import PROFILES, ProfileName
+from probe_exporter.simulator.system import NOT_FOUND, PUBLIC, Answer, document
+
+_STEP: Final = 60.0
+"""Seconds of a step; longer where the clock has jumped further than `_MAX_STEPS` of them."""
+
+_MAX_STEPS: Final = 3_000
+
+
+class LivingSite:
+    """A system whose sun, house, batteries and grid move with ``clock``.
+
+    The same seed gives the same site and weather. ``history`` seconds are lived through at the start, so that the
+    batteries stand where the day has left them.
+    """
+
+    def __init__(
+        self,
+        seed: int = 1,
+        batteries: int = 1,
+        profile: ProfileName = "pw2",
+        clock: Clock | None = None,
+        history: float = 86_400.0,
+        name: str | None = None,
+    ) -> None:
+        if batteries < 1:
+            raise ValueError("a site has at least one battery")
+        self.profile = PROFILES[profile]
+        self.seed = seed
+        self.name = name or f"Simulated Home {seed}"
+        self.household = Household.settled(self.profile, seed, batteries)
+        self.public: frozenset[str] | None = None if profile == "legacy" else PUBLIC
+        self._clock = clock or SystemClock()
+        self._lock = threading.Lock()
+        self._now = self._clock.time() - history
+        self._started = self._clock.time() - 86_400.0 * (2.0 + seed % 37) - 4_321.5
+        self._transition = False
+        self._documents = LEGACY if profile == "legacy" else DOCUMENTS
+        self._catch_up()
+
+    def answer(self, endpoint: str) -> Answer:
+        """A document as of now, or 404."""
+        write = self._documents.get(endpoint)
+        if write is None or endpoint not in self.profile.endpoints:
+            return NOT_FOUND
+        return document(write(self.moment()))
+
+    def moment(self) -> Moment:
+        """Catch up with the clock, and take all facts of this moment."""
+        with self._lock:
+            self._catch_up()
+            return Moment(
+                site=self.household,
+                name=self.name,
+                time=self._now,
+                started=self._started,
+                transition=self._transition,
+            )
+
+    def outage(self, out: bool = True, returning: bool = False) -> None:
+        """Take the grid away, or give it back; ``returning`` is the state in between, still without it."""
+        with self._lock:
+            self._catch_up()
+            self.household.islanded = out or returning
+            self._transition = returning
+            self.household.step(self._now, 1e-6)
+
+    def reboot(self) -> None:
+        """Start the uptime anew."""
+        with self._lock:
+            self._started = self._clock.time()
+
+    def _catch_up(self) -> None:
+        now = self._clock.time()
+        gap = now - self._now
+        if gap <= 0.0:
+            return
+        steps = min(_MAX_STEPS, math.ceil(gap / _STEP))
+        length = gap / steps
+        start = self._now
+        for index in range(steps):
+            self.household.step(start + (index + 0.5) * length, length)
+        self._now = now

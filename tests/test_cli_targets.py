@@ -1,0 +1,300 @@
+"""probe, fetchcert, check, record and replay against simulated gateways, as a user runs them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import ssl
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+
+from probe_exporter.cli import cli
+from probe_exporter.cli.options import Settings, choose_targets
+from probe_exporter.config import load_config
+from probe_exporter.simulator import RecordedSystem, SimulatedGateway, make_certificate
+
+PAYLOADS = Path(__file__).parent / "payloads"
+DEAD = "127.0.0.1:1"
+PASSWORD = "canary-password"
+
+
+@pytest.fixture(scope="module")
+def gateways() -> Iterator[dict[str, SimulatedGateway]]:
+    systems = {"home": "pw2-21.44-running", "cabin": "pw3-26"}
+    made = {
+        name: SimulatedGateway(RecordedSystem.from_folder(PAYLOADS / folder), password=PASSWORD)
+        for name, folder in systems.items()
+    }
+    for gateway in made.values():
+        gateway.start()
+    yield made
+    for gateway in made.values():
+        gateway.close()
+
+
+class Folder:
+    """A folder with a configuration in it, and the program run there."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.entries: list[str] = []
+
+    def add(self, name: str, address: str, *lines: str) -> None:
+        self.entries += [f"  {name}:", f"    gateway_address: '{address}'", f"    login_password: {PASSWORD}"]
+        self.entries += [f"    {line}" for line in lines]
+
+    def run(self, *arguments: str) -> Result:
+        file = self.path / "probe_exporter.yaml"
+        file.write_text("\n".join(["gateways:", *self.entries, ""]))
+        file.chmod(0o600)
+        result = CliRunner().invoke(cli, [f"--config.file={file}", *arguments], standalone_mode=False)
+        assert PASSWORD not in result.output
+        return result
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    return Folder(tmp_path)
+
+
+@pytest.fixture
+def home(folder: Folder, gateways: dict[str, SimulatedGateway]) -> Folder:
+    folder.add("home", gateways["home"].address)
+    return folder
+
+
+@pytest.fixture
+def fleet(home: Folder, gateways: dict[str, SimulatedGateway]) -> Folder:
+    home.add("cabin", gateways["cabin"].address)
+    return home
+
+
+# probe
+
+
+def test_the_only_gateway_needs_no_name(home: Folder) -> None:
+    result = home.run("probe")
+    assert result.return_value == 0
+    families = {family.name for family in parse_text(result.stdout)}
+    assert {"probe_success", "powerwall_instant_power_watts"} <= families
+
+
+def test_a_target_may_be_named_by_address(home: Folder, gateways: dict[str, SimulatedGateway]) -> None:
+    result = home.run("probe", gateways["home"].address)
+    assert result.return_value == 0
+    assert "probe_success 1.0" in result.stdout
+
+
+def test_openmetrics(home: Folder) -> None:
+    result = home.run("probe", "--format", "openmetrics")
+    assert result.stdout.endswith("# EOF\n")
+    assert list(parse_openmetrics(result.stdout))
+
+
+def test_several_gateways_share_the_families(fleet: Folder) -> None:
+    result = fleet.run("probe", "--all")
+    assert result.return_value == 0
+    success = next(family for family in parse_text(result.stdout) if family.name == "probe_success")
+    assert {sample.labels["target"]: sample.value for sample in success.samples} == {"home": 1.0, "cabin": 1.0}
+    assert result.stdout.count("# TYPE probe_success") == 1
+    assert result.stderr.strip().splitlines()[-1].startswith("2 gateways: 2 answered, none failed, in ")
+
+
+def test_json(fleet: Folder) -> None:
+    documents = json.loads(fleet.run("probe", "--all", "--format", "json").stdout)
+    assert [(document["target"], document["success"]) for document in documents] == [("home", True), ("cabin", True)]
+    samples = {
+        sample["name"]: sample["value"]
+        for family in documents[0]["metrics"]
+        for sample in family["samples"]
+        if not sample["labels"]
+    }
+    assert 0.0 < samples["powerwall_charge_ratio"] <= 1.0
+
+
+def test_table(fleet: Folder) -> None:
+    fleet.add("gone", DEAD)
+    result = fleet.run("probe", "--all", "--format", "table")
+    assert result.return_value == 1
+    heading, home, cabin, gone = result.stdout.splitlines()
+    assert heading.split()[:3] == ["TARGET", "STATE", "GRID"]
+    assert home.split()[:2] == ["home", "ok"]
+    assert cabin.split()[:2] == ["cabin", "ok"]
+    assert gone.split()[:4] == ["gone", "connect", "-", "-"]
+
+
+def test_one_failure_is_exit_1_and_says_why(fleet: Folder) -> None:
+    fleet.add("gone", DEAD)
+    result = fleet.run("probe", "--all", "--timeout", "5s")
+    assert result.return_value == 1
+    assert 'probe_success{target="gone"} 0.0' in result.stdout
+    assert [line for line in result.stderr.splitlines() if "gone" in line and "(connect)" in line]
+    assert "3 gateways: 2 answered, 1 failed (connect 1)" in result.stderr
+
+
+@pytest.mark.parametrize("command", ["probe", "fetchcert"])
+def test_several_gateways_need_a_choice(fleet: Folder, command: str) -> None:
+    result = fleet.run(command)
+    assert result.exit_code != 0
+    assert str(result.exception) == "which gateway? Give --all or one of: home, cabin"
+    assert getattr(result.exception, "exit_code", None) == 2
+
+
+@pytest.mark.parametrize("command", ["probe", "fetchcert"])
+def test_an_unknown_target_is_exit_2(fleet: Folder, command: str) -> None:
+    result = fleet.run(command, "nowhere")
+    assert getattr(result.exception, "exit_code", None) == 2
+    assert "there are: home, cabin" in str(result.exception)
+    assert "nowhere" not in str(result.exception)
+
+
+def test_targets_and_all_exclude_each_other(fleet: Folder) -> None:
+    assert getattr(fleet.run("probe", "--all", "home").exception, "exit_code", None) == 2
+
+
+def test_a_target_named_twice_is_probed_once(fleet: Folder, gateways: dict[str, SimulatedGateway]) -> None:
+    config = load_config(_saved(fleet))
+    assert choose_targets(config, ("home", gateways["home"].address, "home"), everything=False) == ["home"]
+
+
+def _saved(folder: Folder) -> Path:
+    folder.run("check")
+    return folder.path / "probe_exporter.yaml"
+
+
+def test_an_unknown_module_is_exit_2(home: Folder) -> None:
+    result = home.run("probe", "--module", "nowhere")
+    assert type(result.exception).__name__ == "UnknownModuleError"
+
+
+def test_a_failure_is_told_once(folder: Folder) -> None:
+    folder.add("gone", DEAD)
+    result = folder.run("probe")
+    assert result.return_value == 1
+    assert sum("gone" in line and "127.0.0.1:1" in line for line in result.stderr.splitlines()) == 1
+
+
+# check
+
+
+def test_check(fleet: Folder) -> None:
+    result = fleet.run("check")
+    assert result.exit_code == 0
+    assert "probe_exporter.yaml: OK: 2 gateways, 1 module, 2 warnings" in result.stdout
+    assert result.stderr.count("warning: ") == 2
+
+
+def test_check_shows_every_mistake(home: Folder) -> None:
+    home.add("cabin", "192.0.2.1", "colour: red", "retry_interval: soon")
+    result = home.run("check")
+    message = str(result.exception)
+    assert type(result.exception).__name__ == "ConfigurationError"
+    assert message.count("probe_exporter.yaml:") == 2
+    assert "soon" not in message
+
+
+# fetchcert
+
+
+def test_fetchcert_without_a_file_prints_what_to_paste(home: Folder, gateways: dict[str, SimulatedGateway]) -> None:
+    result = home.run("fetchcert")
+    assert result.return_value == 0
+    fingerprint = gateways["home"].certificate.sha256
+    assert f'tls_fingerprint: "sha256:{fingerprint}"' in result.stdout
+    start = result.stdout.index("-----BEGIN CERTIFICATE-----")
+    end = result.stdout.index("-----END CERTIFICATE-----")
+    der = ssl.PEM_cert_to_DER_cert(result.stdout[start:end] + "-----END CERTIFICATE-----")
+    assert hashlib.sha256(der).hexdigest() == fingerprint
+    assert "CN=" in result.stdout
+    assert "UTC" in result.stdout
+
+
+def test_fetchcert_saves_and_keeps(folder: Folder, gateways: dict[str, SimulatedGateway]) -> None:
+    folder.add("home", gateways["home"].address, "tls_cert_file: certs/home.pem")
+    result = folder.run("fetchcert")
+    assert result.return_value == 0
+    file = folder.path / "certs" / "home.pem"
+    assert f"home: saved {file}" in result.stdout
+    assert ssl.PEM_cert_to_DER_cert(file.read_text()) == gateways["home"].certificate.der
+    assert stat.S_IMODE(file.stat().st_mode) == 0o644
+    assert os.listdir(file.parent) == ["home.pem"]
+    assert "home: unchanged" in folder.run("fetchcert", "home").stdout
+    assert folder.run("probe").return_value == 0
+
+
+def test_a_certificate_that_differs_needs_force(folder: Folder, gateways: dict[str, SimulatedGateway]) -> None:
+    other = make_certificate()
+    file = folder.path / "home.pem"
+    other.save(file)
+    folder.add("home", gateways["home"].address, "tls_cert_file: home.pem")
+    result = folder.run("fetchcert")
+    assert result.return_value == 1
+    assert result.stdout == ""
+    for part in (other.sha256, gateways["home"].certificate.sha256, "fetchcert --force home"):
+        assert part in result.stderr
+    assert file.read_bytes() == other.pem
+    assert folder.run("fetchcert", "--force").return_value == 0
+    assert ssl.PEM_cert_to_DER_cert(file.read_text()) == gateways["home"].certificate.der
+
+
+def test_fetchcert_of_many(fleet: Folder) -> None:
+    fleet.add("gone", DEAD, "tls_cert_file: gone.pem")
+    result = fleet.run("fetchcert", "--all")
+    assert result.return_value == 1
+    assert "3 gateways: 2 fetched, 1 failed" in result.stderr
+    assert not (fleet.path / "gone.pem").exists()
+
+
+def test_fetchcert_that_cannot_write_says_so(folder: Folder, gateways: dict[str, SimulatedGateway]) -> None:
+    (folder.path / "file").write_text("")
+    folder.add("home", gateways["home"].address, "tls_cert_file: file/home.pem")
+    result = folder.run("fetchcert")
+    assert result.exit_code != 0 or result.return_value == 1
+
+
+def test_the_go_exporters_option(home: Folder) -> None:
+    result = home.run("--fetchcert")
+    assert result.return_value == 0
+    assert "tls_fingerprint" in result.stdout
+
+
+# record and replay
+
+
+def test_a_record_replays_to_the_same_values(home: Folder) -> None:
+    file = home.path / "home.json"
+    assert home.run("record", "home", str(file)).return_value == 0
+    live = {family.name: family for family in parse_text(home.run("probe").stdout)}
+    replayed = {family.name: family for family in parse_text(home.run("replay", str(file)).stdout)}
+    assert set(live) - set(replayed) <= {name for name in live if name.startswith(("probe_", "powerwall_"))}
+    assert "powerwall_instant_power_watts" in replayed
+    for name, family in replayed.items():
+        assert len(family.samples) == len(live[name].samples), name
+        if "seconds" not in name:
+            values = sorted(sample.value for sample in family.samples)
+            assert values == pytest.approx(sorted(sample.value for sample in live[name].samples)), name
+
+
+def test_a_record_can_be_simulated(fleet: Folder) -> None:
+    file = fleet.path / "cabin.json"
+    assert fleet.run("record", "cabin", str(file)).return_value == 0
+    system = RecordedSystem.from_record(json.loads(file.read_text()))
+    assert system.answer("meters/aggregates").status == 200
+    assert system.answer("status").status == 404
+    assert system.answer("status").body == b"404 page not found"
+
+
+def test_a_record_of_nothing_is_exit_1(folder: Folder) -> None:
+    folder.add("gone", DEAD)
+    file = folder.path / "gone.json"
+    result = folder.run("record", "gone", str(file))
+    assert result.return_value == 1
+    assert result.stderr.splitlines()[-1].startswith("gone: connect: ")
+    assert not file.exists()

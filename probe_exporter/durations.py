@@ -54,14 +54,12 @@ def format_duration(seconds: float) -> str:
     nanoseconds = round(seconds * 1e9)
     if nanoseconds == 0:
         return "0s"
-    for unit, size in (("s", 10**9), ("ms", 10**6), ("us", 10**3)):
+    if nanoseconds >= 10**9:
+        return _with_larger_units(nanoseconds)
+    for unit, size in (("ms", 10**6), ("us", 10**3)):
         if nanoseconds >= size:
-            break
-    else:
-        return f"{nanoseconds}ns"
-    if unit != "s":
-        return f"{_decimal(nanoseconds, size)}{unit}"
-    return _with_larger_units(nanoseconds)
+            return f"{_decimal(nanoseconds, size)}{unit}"
+    return f"{nanoseconds}ns"
 
 
 def _with_larger_units(nanoseconds: int) -> str:

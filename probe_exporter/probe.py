@@ -176,9 +176,9 @@ def _log_change(site: Site, before: ProbeResult | None, now: ProbeResult) -> Non
     """One line when a gateway starts to fail, fails for another reason, or recovers; the rest is for debug."""
     previous = before.reason if before is not None else None
     if now.reason is not None and now.reason != previous:
-        log.warning("probe failed: target=%s reason=%s: %s", site.name, now.reason, now.error)
+        log.warning("probe failed (%s): %s", now.reason, now.error)
     elif now.reason is None and previous is not None:
-        log.info("probe succeeds again: target=%s", site.name)
+        log.info("%s: the probe succeeds again", site.name)
     if log.isEnabledFor(logging.DEBUG):
         for line in now.log:
             log.debug("%s: %s", site.name, line)
@@ -281,14 +281,14 @@ class _Probe:
         if not success:
             readings = self._readings(self._fresh)
             assembled = self._assemble(readings)
-        error = None if success else self._failure(cause)
-        verdict = self._verdict(success, error, assembled)
+        reason, error = (None, None) if success else self._failure(cause)
+        verdict = self._verdict(reason, assembled)
         return ProbeResult(
             self._site.name,
             self._module.name,
             self._started,
             verdict,
-            None if error is None else str(error),
+            error,
             (*probe_metrics(verdict), *assembled.metrics),
             readings,
             tuple(self._steps),
@@ -314,27 +314,29 @@ class _Probe:
 
         return assemble(CATALOGUE, readings, self._module.collectors, admits)
 
-    def _failure(self, cause: GatewayError | None) -> GatewayError:
-        """Why the probe failed: what ended it, a refused login, or the first failing core endpoint."""
+    def _failure(self, cause: GatewayError | None) -> tuple[str, str]:
+        """Why the probe failed, as reason and sentence: what ended it, a refused login, or a core endpoint."""
+        name = self._site.name
         if cause is not None:
-            return cause
+            return cause.reason, f"{name}: {cause}"
         login = self._site.gateway.login
         if login.resting_refused:
             try:
                 login.check_allowed()
             except GatewayError as error:
-                return error
+                return error.reason, f"{name}: {error}"
         for endpoint in ENDPOINTS:
             failure = self._schedule.entries[endpoint.name].error
             if endpoint.core and failure is not None:
-                return failure
-        return DecodeError("no core endpoint gave anything usable")
+                return failure.reason, f"{name}: {endpoint.name}: {failure}"
+        return DecodeError.reason, f"{name}: no core endpoint gave anything usable"
 
-    def _verdict(self, success: bool, error: GatewayError | None, assembled: Assembled) -> Verdict:
+    def _verdict(self, reason: str | None, assembled: Assembled) -> Verdict:
         now = self._clock.monotonic()
+        success = reason is None
         return Verdict(
             success=success,
-            reason=None if error is None else error.reason,
+            reason=reason,
             duration=time.monotonic() - self._begun,
             endpoints=tuple(
                 self._outcome(entry, now, success)

@@ -217,9 +217,6 @@ def name(value: str) -> str:
 def labels(reserved: frozenset[str]) -> Callable[[object], dict[str, str]]:
     """Labels for service discovery: no name that Prometheus or the exported metrics use."""
 
-    def label(value: object) -> str:
-        return text(value)
-
     def read(value: object) -> dict[str, str]:
         mapping = as_mapping(value)
         errors: list[vol.Invalid] = []
@@ -227,7 +224,7 @@ def labels(reserved: frozenset[str]) -> Callable[[object], dict[str, str]]:
         for key, item in mapping.items():
             try:
                 _check_label_name(key, reserved)
-                found[key] = label(item)
+                found[key] = text(item)
             except vol.Invalid as error:
                 error.prepend([key])
                 errors.append(error)
@@ -267,7 +264,9 @@ def suggestion(word: str, known: Iterable[str]) -> str:
 def settings(keys: Mapping[str, Validator]) -> Callable[[object], dict[str, Any]]:
     """A mapping with these keys and no others, all of them optional."""
     known = tuple(keys)
-    schema = vol.Schema({**{vol.Optional(key): check for key, check in keys.items()}, vol.Extra: _unknown})
+    checks: dict[object, Validator] = {vol.Optional(key): check for key, check in keys.items()}
+    checks[vol.Extra] = _unknown
+    schema = vol.Schema(checks)
 
     def read(value: object) -> dict[str, Any]:
         try:

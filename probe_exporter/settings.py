@@ -127,15 +127,17 @@ class Config:
 
     def as_yaml(self) -> str:
         """The configuration in force as YAML, secrets as ``<secret>``."""
+        gateways = {name: _show_gateway(gateway) for name, gateway in self.gateways.items()}
+        device = None if self.device is None else gateways.pop(self.device)
         shown: dict[str, object] = {
             "web": {"listen_address": self.web.listen_address, "metrics_path": self.web.metrics_path},
             "modules": {name: _show_module(module) for name, module in self.modules.items()},
-            "gateways": {name: _show_gateway(gateway) for name, gateway in self.gateways.items()},
+            "gateways": gateways,
         }
         if self.state_directory is not None:
             shown["state_directory"] = str(self.state_directory)
-        if self.device is not None:
-            shown["device"] = shown_gateways(shown).pop(self.device)
+        if device is not None:
+            shown["device"] = device
         dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
         text: str = yaml.dump(shown, Dumper=dumper, sort_keys=False, allow_unicode=True)
         return text
@@ -144,12 +146,6 @@ class Config:
 def default_timeout(retry_timeout: float) -> float:
     """How long a probe may take (s) where neither Prometheus nor the file says so."""
     return max(DEFAULT_TIMEOUT, retry_timeout + 10.0)
-
-
-def shown_gateways(shown: dict[str, object]) -> dict[str, object]:
-    gateways = shown["gateways"]
-    assert isinstance(gateways, dict)
-    return gateways
 
 
 def _show_module(module: Module) -> dict[str, object]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Union
+from typing import TypeAlias
 
 import yaml
 
@@ -30,11 +30,11 @@ _SHOWN_KEY = re.compile(
     r"|[A-Za-z0-9.-]{1,253}:[0-9]{1,5}|\[?[0-9A-Fa-f:.]{2,45}\]?(?::[0-9]{1,5})?"  # an address used as a name
 )
 
-Path = tuple[Union[str, int], ...]
-Value = Union[str, "Mapping", "Sequence"]
+Path: TypeAlias = "tuple[str | int, ...]"
+Value: TypeAlias = "str | Mapping | Sequence"
 
 
-class Mapping(dict[str, Value]):
+class Mapping(dict[str, "Value"]):
     """A mapping; ``lines`` has the line of each key, counted from 1."""
 
     __slots__ = ("lines",)
@@ -44,7 +44,7 @@ class Mapping(dict[str, Value]):
         self.lines: dict[str, int] = {}
 
 
-class Sequence(list[Value]):
+class Sequence(list["Value"]):
     """A list; ``lines`` has the line of each item, counted from 1."""
 
     __slots__ = ("lines",)
@@ -85,15 +85,19 @@ def line_of(value: Value, path: Path) -> int | None:
     """The line of what stands at ``path``, or of the nearest thing above it that exists."""
     line = None
     for step in path:
-        if isinstance(value, Mapping) and isinstance(step, str) and step in value:
-            line = value.lines[step]
-            value = value[step]
-        elif isinstance(value, Sequence) and isinstance(step, int) and step < len(value):
-            line = value.lines[step]
-            value = value[step]
-        else:
+        below = _child(value, step)
+        if below is None:
             break
+        line, value = below
     return line
+
+
+def _child(value: Value, step: str | int) -> tuple[int, Value] | None:
+    if isinstance(value, Mapping) and isinstance(step, str) and step in value:
+        return value.lines[step], value[step]
+    if isinstance(value, Sequence) and isinstance(step, int) and step < len(value):
+        return value.lines[step], value[step]
+    return None
 
 
 def show_path(path: Path) -> str:
@@ -195,7 +199,7 @@ class _Builder:
 
     def _alias(self, event: yaml.AliasEvent) -> None:
         line = _line(event)
-        anchored = self._anchors.get(event.anchor)
+        anchored = self._anchors.get(event.anchor or "")
         if anchored is None:
             self.report(line, self._path(), f"an alias to nothing that is complete above it; {QUOTE_HINT}")
             anchored = _Anchored("", 1)
@@ -279,8 +283,8 @@ def _flattened(values: list[Value]) -> Iterator[Value]:
 
 
 def _line(event: yaml.Event) -> int:
-    line: int = event.start_mark.line
-    return line + 1
+    mark = event.start_mark
+    return 1 if mark is None else mark.line + 1
 
 
 def _syntax_mistake(error: yaml.YAMLError, file: str) -> Mistake:

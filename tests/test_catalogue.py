@@ -42,12 +42,9 @@ GO_LABELS = {
 
 ALSO_FROM = {
     "powerwall_battery_type_info": {"system_status"},
+    "powerwall_site_info": {"site_info/site_name"},
     **{family.name: {"meters/solar"} for family in CATALOGUE if family.endpoint == "meters/site"},
-    **{
-        family.name: {"system_status"}
-        for family in CATALOGUE
-        if family.endpoint == "system_status/grid_faults"
-    },
+    **{family.name: {"system_status/grid_faults"} for family in CATALOGUE if "_grid_fault" in family.name},
 }
 """Families that have a second endpoint."""
 
@@ -136,7 +133,8 @@ def test_a_payload_shows_a_value_and_none_is_left_without_its_endpoints(family: 
 def test_every_endpoint_has_an_attribute_and_families() -> None:
     assert set(ATTRIBUTES) == set(ENDPOINTS)
     assert set(ATTRIBUTES.values()) == {field.name for field in fields(Readings)}
-    assert {family.endpoint for family in CATALOGUE} | {"meters/solar"} == set(ENDPOINTS)
+    named = {family.endpoint for family in CATALOGUE}.union(*ALSO_FROM.values())
+    assert named == set(ENDPOINTS)
 
 
 def test_nothing_is_said_of_a_gateway_that_said_nothing() -> None:

@@ -16,7 +16,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from probe_exporter.cli import cli
-from probe_exporter.cli.options import Settings, choose_targets
+from probe_exporter.cli.options import choose_targets
 from probe_exporter.config import load_config
 from probe_exporter.simulator import RecordedSystem, SimulatedGateway, make_certificate
 

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import os
+import json
 import signal
 import tempfile
+import time
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import click
 
 from probe_exporter.cli.options import Refusal, Settings, duration_option
 
 if TYPE_CHECKING:
-    from probe_exporter.simulator import SimulatedGateway, System
+    from probe_exporter.simulator import Farm, SimulatedGateway, System
 
-PROFILES: Final = ("pw2", "pwplus", "pw3", "legacy")
-"""The profiles of a living site, in the order in which the scenario ``mixed`` deals them out."""
-
+_PORTS: Final = 65_536
 
 @click.command()
 @click.option(
@@ -27,7 +26,7 @@ PROFILES: Final = ("pw2", "pwplus", "pw3", "legacy")
     type=click.IntRange(1, 10_000),
     default=3,
     show_default=True,
-    help="How many; they are called site-1, site-2 and so on.",
+    help="How many; they are called home, cabin, workshop, site-0004 and so on.",
 )
 @click.option(
     "--port",
@@ -41,20 +40,18 @@ PROFILES: Final = ("pw2", "pwplus", "pw3", "legacy")
     metavar="NAME|PATH",
     default="mixed",
     show_default=True,
-    help="pw2, pwplus, pw3, legacy: sites of that kind, alive; mixed: each in turn; outage: as mixed, without the "
-    "grid; or the path of a file that record wrote, or of a folder of payloads.",
+    help="mixed: living sites of several kinds; pw2, pwplus, pw3, legacy: of one kind; outage: without the grid; or "
+    "the path of a file that record wrote, or of a folder of payloads.",
 )
 @click.option(
     "--fault",
     "faults",
     metavar="[SITE:]KIND[@PATH]",
     multiple=True,
-    help="What goes wrong, at one site or all, at one path below /api/ or all, such as site-2:hang@meters/*; may be "
+    help="What goes wrong, at one site or all, at one path below /api/ or all, such as cabin:hang@meters/*; may be "
     "given again. A KIND that does not exist shows those that do.",
 )
 @duration_option("--latency", "20ms", "How long a gateway thinks about every answer.")
-@click.option("--batteries", type=click.IntRange(1, 100), default=1, show_default=True, help="Of every living site.")
-@click.option("--seed", type=int, default=1, show_default=True, help="Another seed gives other houses and weather.")
 @click.option(
     "--write",
     metavar="FILE",
@@ -73,8 +70,6 @@ def simulate(
     scenario: str,
     faults: tuple[str, ...],
     latency: float,
-    batteries: int,
-    seed: int,
     write: Path | None,
     serving: bool,
     listen_address: str,
@@ -83,64 +78,50 @@ def simulate(
 
     Prints where the configuration that fits them was written, and what to run. Nothing leaves the machine.
     """
-    from probe_exporter.simulator import SimulatedGateway
-    from probe_exporter.simulator.loop import LoopThread
-
     settings.start_logging("warning")
+    signal.signal(signal.SIGTERM, _end)
     with ExitStack() as stack:
-        loop = stack.enter_context(LoopThread())
-        sites: dict[str, SimulatedGateway] = {}
-        for number in range(gateways):
-            system = _system(scenario, number, seed, batteries)
-            gateway = SimulatedGateway(system, port=port + number if port else 0, latency=latency, loop=loop)
-            _start(gateway)
-            stack.callback(gateway.close)
-            sites[f"site-{number + 1}"] = gateway
+        farm = _farm(scenario, gateways, port, latency)
+        stack.callback(farm.close)
+        try:
+            farm.start()
+        except OSError as error:
+            raise Refusal(f"cannot listen: {error.strerror or type(error).__name__}; choose another --port") from error
         for fault in faults:
-            _break(sites, fault)
+            _break(farm.gateways, fault)
         path = write or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="simulated-"))) / "gateways.yaml"
-        _write(path, configuration(sites))
-        click.echo(_welcome(sites, path, listen_address if serving else None))
+        farm.write_config(path)
+        click.echo(_welcome(farm.gateways, path, listen_address if serving else None))
         if serving:
             _serve(settings, path, listen_address)
         else:
             _wait()
 
 
-def _start(gateway: SimulatedGateway) -> None:
-    try:
-        gateway.start()
-    except OSError as error:
-        words = error.strerror or type(error).__name__
-        raise Refusal(f"cannot listen on {gateway.address}: {words}; choose another --port") from error
+def _farm(scenario: str, gateways: int, port: int, latency: float) -> Farm:
+    """The gateways, not started yet. Raises Refusal for a scenario that does not exist."""
+    from probe_exporter.simulator import SCENARIOS, Farm
+    from probe_exporter.simulator.farm import gateway_name
 
-
-def _system(scenario: str, number: int, seed: int, batteries: int) -> System:
-    """What stands behind gateway ``number``. Raises Refusal for a scenario that does not exist."""
-    from probe_exporter.simulator import LivingSite
-
+    if port + gateways > _PORTS:
+        raise Refusal(f"--port: the last of {gateways} gateways would be above port 65535")
+    if scenario in SCENARIOS:
+        return Farm.of(gateways, scenario, port=port, latency=latency)
     path = Path(scenario)
-    if scenario in (*PROFILES, "mixed", "outage"):
-        profile = scenario if scenario in PROFILES else PROFILES[number % len(PROFILES)]
-        site = LivingSite(seed=seed + number, batteries=batteries, profile=profile)
-        if scenario == "outage":
-            site.outage()
-        return site
     if not path.exists():
-        raise Refusal(f"no such scenario: give {', '.join(PROFILES)}, mixed, outage, or the path of a recording")
-    return _recorded(path)
+        raise Refusal(f"no such scenario: give {', '.join(SCENARIOS)}, or the path of a recording")
+    system = _recorded(path)
+    return Farm({gateway_name(index): system for index in range(gateways)}, port=port, latency=latency)
 
 
 def _recorded(path: Path) -> System:
-    import json
-
     from probe_exporter.simulator import RecordedSystem
 
     try:
         if path.is_dir():
             return RecordedSystem.from_folder(path)
         return RecordedSystem.from_record(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise Refusal(f"{path}: this is no recording") from error
 
 
@@ -155,29 +136,6 @@ def _break(sites: dict[str, SimulatedGateway], text: str) -> None:
             gateway.faults.add(kind, endpoint=endpoint or "*")
         except ValueError as error:
             raise Refusal(f"--fault: {error}") from error
-
-
-def configuration(sites: dict[str, SimulatedGateway]) -> str:
-    """The configuration file that fits these gateways."""
-    import yaml
-
-    gateways = {
-        name: {
-            "gateway_address": site.address,
-            "login_password": site.password,
-            "tls_fingerprint": f"sha256:{site.certificate.sha256}",
-            "labels": {"fleet": "simulated"},
-        }
-        for name, site in sites.items()
-    }
-    text: str = yaml.safe_dump({"gateways": gateways}, sort_keys=False)
-    return text
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file that only its owner reads, as a real configuration should be."""
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-        file.write(text)
 
 
 def _welcome(sites: dict[str, SimulatedGateway], path: Path, listen_address: str | None) -> str:
@@ -212,7 +170,12 @@ def _serve(settings: Settings, path: Path, listen_address: str) -> None:
 
 
 def _wait() -> None:
-    """Until SIGINT or SIGTERM."""
-    ending = (signal.SIGINT, signal.SIGTERM)
-    signal.pthread_sigmask(signal.SIG_BLOCK, ending)
-    signal.sigwait(ending)
+    """Until Ctrl-C; SIGTERM ends the process by `_end`."""
+    with suppress(KeyboardInterrupt):
+        while True:
+            time.sleep(3600.0)
+
+
+def _end(*_: object) -> NoReturn:
+    """SIGTERM: unwind, so that the gateways are closed and the folder goes."""
+    raise SystemExit(0)

@@ -10,7 +10,7 @@ import select
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from probe_exporter.clock import Clock, SystemClock
@@ -156,6 +156,7 @@ class _Conversation:
         self._poller = select.poll()
         self._login_error: GatewayError | None = None
         self._over: list[Fetched] = []
+        self._doubtful: list[Fetched] = []
 
     def run(self, endpoints: Iterable[Endpoint]) -> Iterator[Fetched]:
         self._waiting.extend(_Task(endpoint) for endpoint in endpoints)
@@ -170,7 +171,8 @@ class _Conversation:
             self._dispatch()
             yield from self._drain_over()
             for exchange in ended:
-                yield self._judge(exchange)
+                yield from self._judge(exchange)
+        yield from self._doubtful
 
     def close(self) -> list[Connection]:
         """End what is still under way; the connections that may be used again."""
@@ -181,23 +183,22 @@ class _Conversation:
 
     # Connections
 
-    def _acquire(self, deadline: float) -> Connection:
+    def _acquire(self) -> Connection:
         while self._idle:
             connection = self._idle.pop()
             if not connection.stale:
                 return connection
             connection.close()
-        return self._dial(deadline)
+        return self._dial()
 
-    def _dial(self, deadline: float) -> Connection:
+    def _dial(self) -> Connection:
         limits = self._limits
         started = time.monotonic()
-        patience = 0.0 if self._active else limits.retry_timeout
         connection = self._gateway.dialler.dial_patiently(
             limits.connect_timeout,
-            limits.deadline if patience else deadline,
+            limits.deadline,
             limits.retry_interval,
-            patience,
+            0.0 if self._active else limits.retry_timeout,
             self._gateway.telemetry.retries.inc,
         )
         self._gateway.certificate = connection.certificate
@@ -226,9 +227,8 @@ class _Conversation:
             if self._login_error is not None and task.endpoint.name not in PUBLIC:
                 self._give_up(task, self._login_error)
                 continue
-            share = self._share(task, now)
             try:
-                connection = self._acquire(share)
+                connection = self._acquire()
             except PinError:
                 raise
             except (ConnectError, TlsError):
@@ -346,7 +346,7 @@ class _Conversation:
         except GatewayError as error:
             self._no_session(error)
             return
-        connection = self._acquire(self._limits.deadline)
+        connection = self._acquire()
         try:
             self._log_in(connection)
         except GatewayError as error:
@@ -405,63 +405,84 @@ class _Conversation:
 
     def _ask_again(self, exchange: _Exchange, status: int) -> bool:
         task, state = exchange.task, self._login.state
+        if exchange.token is not None and exchange.token is state.token and status == 401 and not state.accepted:
+            self._doubt(exchange)
+            return False
         if task.repeated or self._login_error is not None:
             return False
-        if exchange.token is state.token:
-            if state.token is None and not self._login.has_password:
-                exchange.error = _refusal(self._login, task.endpoint, status, exchange.token)
-                return False
-            if not self._login.may_renew(status, exchange.token):
-                if status == 401:
-                    self._refuse_fresh(exchange)
-                return False
-            state.open = False
-            self._trace(f"{task.endpoint.name}: {status}, the session is over")
-            previous, state.token = state.token, None
-            self._try_login()
-            if state.token is None:
-                if not self._login.resting_refused:
-                    # The old token may still be good for everything but this endpoint.
-                    state.token = previous
-                exchange.error = self._login_error
-                return False
+        if exchange.token is state.token and not self._renew(exchange, status):
+            return False
         task.repeated = True
         self._waiting.appendleft(task)
         return True
 
-    def _refuse_fresh(self, exchange: _Exchange) -> None:
-        """A 401 for a token that was never accepted: the login did not really succeed."""
-        self._login.refuse()
-        self._gateway.telemetry.count_login_failure(AuthError.reason)
-        self._login_error = AuthError("the gateway refuses the session that it has just given (401)")
+    def _doubt(self, exchange: _Exchange) -> None:
+        """The session that a login has just given is refused: twice, and the login was none."""
+        if self._login.doubt(exchange.task.repeated):
+            self._gateway.telemetry.count_login_failure(AuthError.reason)
+            self._login_error = AuthError("the gateway refuses the session that it has just given (401)")
+            exchange.error = self._login_error
+
+    def _renew(self, exchange: _Exchange, status: int) -> bool:
+        """Log in anew where the rules allow it; whether there is a new session."""
+        state = self._login.state
+        if not self._login.has_password or not self._login.may_renew(status, exchange.token):
+            return False
+        self._trace(f"{exchange.task.endpoint.name}: {status}, the session is over")
+        previous, state.token = state.token, None
+        state.open = False
+        self._try_login()
+        if state.token is not None:
+            return True
         exchange.error = self._login_error
+        if not self._login.resting_refused:
+            # The old token may still be good for everything but this endpoint.
+            state.token, self._login_error = previous, None
+        return False
 
     # Answers
 
-    def _judge(self, exchange: _Exchange) -> Fetched:
-        """The verdict on an ended exchange, decoded only now that its connection is at work again."""
+    def _judge(self, exchange: _Exchange) -> Iterator[Fetched]:
+        """The verdict on an ended exchange, decoded only now that its connection is at work again.
+
+        A 403 waits for a later answer to prove the session alive: then the endpoint is forbidden, and rests. If
+        nothing does, the session may have died, and the next probe finds out.
+        """
+        fetched = self._verdict(exchange)
+        self._tell(fetched)
+        if isinstance(fetched.error, ForbiddenError) and not exchange.task.repeated:
+            self._doubtful.append(replace(fetched, error=AuthError(str(fetched.error))))
+            return
+        yield fetched
+        if fetched.error is None and exchange.token is not None and fetched.endpoint.name not in PUBLIC:
+            for doubtful in self._doubtful:
+                yield replace(doubtful, error=ForbiddenError(str(doubtful.error)))
+            self._doubtful = []
+
+    def _verdict(self, exchange: _Exchange) -> Fetched:
         endpoint = exchange.task.endpoint
         answer = exchange.reader.answer
-        document: object = None
         try:
-            if exchange.error is not None:
-                raise exchange.error
-            if answer is None:
-                raise ConnectError("the answer was cut short")
-            if answer.status in (401, 403):
-                raise _refusal(self._login, endpoint, answer.status, exchange.token)
-            if answer.status != 200:
-                raise status_error(answer, f"/api/{endpoint.name}")
-            if exchange.token is not None and endpoint.name not in PUBLIC:
-                self._login.accept()
-            document = decode(answer.body)
+            document = self._document(exchange)
         except GatewayError as error:
             self._gateway.telemetry.count_request_failure(error.reason)
-            fetched = self._fetched(exchange, None, error, answer)
-        else:
-            fetched = self._fetched(exchange, document, None, answer)
-        self._tell(fetched)
-        return fetched
+            return self._fetched(exchange, None, error, answer)
+        if exchange.token is not None and endpoint.name not in PUBLIC:
+            self._login.accept()
+        return self._fetched(exchange, document, None, answer)
+
+    def _document(self, exchange: _Exchange) -> object:
+        """The JSON of an answer. Raises what the answer means where there is none."""
+        answer = exchange.reader.answer
+        if exchange.error is not None:
+            raise exchange.error
+        if answer is None:
+            raise ConnectError("the answer was cut short")
+        if answer.status in (401, 403):
+            raise _refusal(self._login, answer.status, exchange.token)
+        if answer.status != 200:
+            raise status_error(answer, f"/api/{exchange.task.endpoint.name}")
+        return decode(answer.body)
 
     def _fetched(
         self, exchange: _Exchange, document: object, error: GatewayError | None, answer: Answer | None
@@ -475,13 +496,13 @@ class _Conversation:
         self._trace(f"{fetched.endpoint.name} ({took}): {what}")
 
 
-def _refusal(login: Login, endpoint: Endpoint, status: int, token: Secret | None) -> AuthError:
+def _refusal(login: Login, status: int, token: Secret | None) -> AuthError:
     """What a 401 or 403 means that no login could mend."""
     if token is None and not login.has_password:
-        return AuthError(f"{endpoint.name} needs a login ({status}), but no login_password is configured")
+        return AuthError(f"it needs a login ({status}), but no login_password is configured")
     if status == 403 and token is not None:
-        return ForbiddenError(f"the session of an owner may not read {endpoint.name} (403)")
-    return AuthError(f"the gateway refused the session for {endpoint.name} ({status})")
+        return ForbiddenError("the session of an owner may not read it (403)")
+    return AuthError(f"the gateway refused the session ({status})")
 
 
 def _exchange(connection: Connection, data: bytes, deadline: float) -> Answer:

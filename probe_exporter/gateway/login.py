@@ -55,6 +55,8 @@ class LoginState:
     rest_until: float = 0.0
     rest_reason: str = ""
     refusals: int = 0
+    doubts: int = 0
+    """How often the token was answered with 401 before it was ever accepted."""
     open: bool = False
     """Whether this gateway has no login at all (firmware 1.x): everything is asked without a token."""
 
@@ -172,6 +174,7 @@ class Login:
             self.state.token = _token(answer.body)
             self.state.obtained = self._clock.monotonic()
             self.state.accepted = False
+            self.state.doubts = 0
             self.state.rest_reason = ""
             self.state.rest_until = 0.0
             return
@@ -205,13 +208,24 @@ class Login:
         """Whether a 401 or 403 for a request that presented this token is a reason to log in.
 
         A 403 means a missing role as often as a dead session, so it renews only a token older than a minute;
-        a 401 renews a token that was accepted before, and a fresh one that is refused counts as a refused login.
+        a 401 renews only a token that was accepted before.
         """
         if presented is None:
             return True
         if status == 403:
             return self._clock.monotonic() - self.state.obtained >= MIN_INTERVAL
         return self.state.accepted
+
+    def doubt(self, repeated: bool) -> bool:
+        """A 401 for a token that was never accepted: whether it makes the login a refused one.
+
+        It does when it is the second: for this token, or for this request (``repeated``).
+        """
+        self.state.doubts += 1
+        if not repeated and self.state.doubts < 2:
+            return False
+        self.refuse()
+        return True
 
     def _rest(self, seconds: float, reason: str) -> None:
         self.state.rest_until = self._clock.monotonic() + seconds

@@ -166,11 +166,11 @@ def connect(address: Address, timeout: float) -> Connection:
 def _translate(error: BaseException, address: Address, timeout: float) -> ConnectError | TlsError | None:
     """The error of our tree for what urllib3, ssl or a socket raised while connecting; None for one of our own."""
     where = address.text
-    if isinstance(error, Urllib3TimeoutError):
-        return ConnectError(f"{where} did not accept a connection within {timeout:.3g} s")
     if isinstance(error, (NewConnectionError, ConnectionError)) and not isinstance(error, ssl.SSLError):
         cause = error.__cause__ or error
         return ConnectError(f"{where} cannot be reached: {describe(cause)}")
+    if isinstance(error, Urllib3TimeoutError):
+        return ConnectError(f"{where} did not accept a connection within {timeout:.3g} s")
     if isinstance(error, TimeoutError):
         return TlsError(f"{where} did not finish the TLS handshake within {timeout:.3g} s")
     if isinstance(error, (ssl.SSLError, urllib3.exceptions.SSLError)):

@@ -18,6 +18,7 @@ MAX_HEAD: Final = 16 << 10
 """Bytes of a status line with its headers that are read: 16 KiB."""
 
 _MAX_CHUNK_LINE: Final = 256
+_GREETING: Final = b"HTTP/1."
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,8 @@ class AnswerReader:
         self.answer = Answer(self._status, self._headers, bytes(self._body), clean)
 
     def _read_head(self) -> None:
+        if not self._buffer.startswith(_GREETING[: len(self._buffer)]):
+            raise DecodeError("the answer is not HTTP")
         end = self._buffer.find(b"\r\n\r\n")
         if end > MAX_HEAD or (end < 0 and len(self._buffer) > MAX_HEAD):
             raise DecodeError(f"the answer's headers are longer than {MAX_HEAD} bytes")
@@ -95,7 +98,7 @@ class AnswerReader:
         del self._buffer[: end + 4]
         version, _, rest = lines[0].partition(" ")
         code = rest[:3]
-        if not version.startswith("HTTP/1.") or len(code) != 3 or not code.isascii() or not code.isdigit():
+        if len(code) != 3 or not code.isascii() or not code.isdigit():
             raise DecodeError("the answer is not HTTP")
         self._status = int(code)
         if 100 <= self._status < 200:

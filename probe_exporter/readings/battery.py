@@ -140,7 +140,6 @@ class SystemStatus:
 
 def parse_system_status(payload: Payload, read_at: float) -> SystemStatus:
     """Only firmware 21 and later has this; ``grid_faults`` is None where the list is missing."""
-    faults = payload.child("grid_faults")
     return SystemStatus(
         full_energy=payload.number("nominal_full_pack_energy", _WATT_HOUR),
         remaining_energy=payload.number("nominal_energy_remaining", _WATT_HOUR),
@@ -168,7 +167,7 @@ def parse_system_status(payload: Payload, read_at: float) -> SystemStatus:
         batteries=tuple(
             _battery(block) for block in payload.child("battery_blocks").elements() if block.is_object
         ),
-        grid_faults=grid_faults_of(faults) if faults.is_list else None,
+        grid_faults=grid_faults_of(payload),
     )
 
 

@@ -40,6 +40,10 @@ def clean(text: str) -> str:
     return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
 
 
+MAX_ELEMENTS = 1500
+"""Elements of a list that are read: more than the series that an endpoint may give, so that the rest shows as dropped."""
+
+
 class Payload:
     """One JSON value and the accessors for its fields.
 
@@ -76,9 +80,9 @@ class Payload:
                 yield clean(key), Payload(value, self.unknown)
 
     def elements(self) -> Iterator[Payload]:
-        """The elements of a list; nothing for anything else."""
+        """The first `MAX_ELEMENTS` elements of a list; nothing for anything else."""
         if isinstance(self._value, list):
-            for value in self._value:
+            for value in self._value[:MAX_ELEMENTS]:
                 yield Payload(value, self.unknown)
 
     def length(self, key: str) -> int | None:

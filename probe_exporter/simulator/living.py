@@ -17,6 +17,8 @@ _STEP: Final = 60.0
 """Seconds of a step; longer where the clock has jumped further than `_MAX_STEPS` of them."""
 
 _MAX_STEPS: Final = 3_000
+_HISTORY_STEP: Final = 900.0
+"""Seconds of a step of what went before the start: a thousand sites are to be made in seconds."""
 
 
 class LivingSite:
@@ -48,7 +50,7 @@ class LivingSite:
         self._started = self._clock.time() - 86_400.0 * (2.0 + seed % 37) - 4_321.5
         self._transition = False
         self._documents = LEGACY if profile == "legacy" else DOCUMENTS
-        self._catch_up()
+        self._catch_up(_HISTORY_STEP)
 
     def answer(self, endpoint: str) -> Answer:
         """A document as of now, or 404."""
@@ -82,12 +84,12 @@ class LivingSite:
         with self._lock:
             self._started = self._clock.time()
 
-    def _catch_up(self) -> None:
+    def _catch_up(self, step: float = _STEP) -> None:
         now = self._clock.time()
         gap = now - self._now
         if gap <= 0.0:
             return
-        steps = min(_MAX_STEPS, math.ceil(gap / _STEP))
+        steps = min(_MAX_STEPS, math.ceil(gap / step))
         length = gap / steps
         start = self._now
         for index in range(steps):

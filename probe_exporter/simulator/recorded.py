@@ -56,11 +56,15 @@ class RecordedSystem:
         endpoints = record.get("endpoints")
         if record.get("format") != FORMAT or not isinstance(endpoints, Mapping):
             raise ValueError(f"not a record of the format {FORMAT}")
-        answers = {}
-        for name, entry in endpoints.items():
-            delay = float(entry.get("seconds") or 0.0) if pace else 0.0
-            answers[name] = _answer(entry["status"], entry.get("content_type"), entry.get("body"), delay)
-        return cls(answers)
+        return cls({str(name): _recorded(name, entry, pace) for name, entry in endpoints.items()})
+
+
+def _recorded(name: str, entry: object, pace: bool) -> Answer:
+    if not isinstance(entry, Mapping) or not isinstance(entry.get("status"), int):
+        raise ValueError(f"{name}: an answer has a status")
+    seconds = entry.get("seconds")
+    delay = float(seconds) if pace and isinstance(seconds, (int, float)) else 0.0
+    return _answer(entry["status"], entry.get("content_type"), entry.get("body"), delay)
 
 
 def _indexed(folder: Path, entry: Mapping[str, Any]) -> Answer:
@@ -82,17 +86,14 @@ def _from_file(file: Path) -> Answer:
 
 
 def _answer(status: int, content_type: str | None, body: object, delay: float = 0.0) -> Answer:
-    """An answer from its parts: a text is sent as it is unless it is said to be a JSON document."""
-    if isinstance(body, str) and (status != 200 or content_type != JSON_TYPE):
-        data = body.encode("utf-8", "surrogateescape")
-        if content_type is None and data:
-            content_type = JSON_TYPE if data.startswith(b"{") else TEXT_TYPE
-        return Answer(status, data, content_type, delay=delay)
-    if body is None and status != 200:
-        return Answer(status, b"", content_type, delay=delay)
-    return Answer(
-        status, json.dumps(body, separators=(",", ":")).encode(), content_type or JSON_TYPE, delay=delay
-    )
+    """An answer from its parts. A body that is a text is sent as it is: no endpoint's document is a JSON string."""
+    if isinstance(body, str):
+        data = body.encode("utf-8", "replace")
+    else:
+        data = b"" if body is None and status != 200 else json.dumps(body, separators=(",", ":")).encode()
+    if content_type is None and data:
+        content_type = TEXT_TYPE if data == NOT_FOUND.body else JSON_TYPE
+    return Answer(status, data, content_type, delay=delay)
 
 
 def _is_legacy(status: Answer | None) -> bool:

@@ -1,0 +1,116 @@
+"""Many simulated gateways in one thread, and a configuration file that fits them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, final
+
+import yaml
+
+from probe_exporter.simulator.certificates import Certificate, make_certificate
+from probe_exporter.simulator.loop import LoopThread
+from probe_exporter.simulator.reboot import Reboot
+from probe_exporter.simulator.server import SimulatedGateway
+from probe_exporter.simulator.system import System
+
+
+@final
+class Farm:
+    """Gateways by name, all in one thread; a context manager.
+
+    ``port`` is that of the first gateway, the others follow; 0 takes free ones. With ``certificate`` all show the
+    same one, which makes a thousand of them cheap.
+    """
+
+    def __init__(
+        self,
+        systems: Mapping[str, System],
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        latency: float = 0.0,
+        certificate: Certificate | None = None,
+    ) -> None:
+        self._loop = LoopThread("simulator-farm")
+        self.gateways: dict[str, SimulatedGateway] = {
+            name: SimulatedGateway(
+                system,
+                host=host,
+                port=port + index if port else 0,
+                password=f"simulated-{index + 1:04d}",
+                latency=latency,
+                certificate=certificate or make_certificate(),
+                loop=self._loop,
+            )
+            for index, (name, system) in enumerate(systems.items())
+        }
+
+    def __enter__(self) -> Farm:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def start(self) -> None:
+        """Start all gateways. Raises OSError where a port is taken; none runs then."""
+        self._loop.start()
+        try:
+            for gateway in self.gateways.values():
+                gateway.start()
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Stop all gateways, and the thread."""
+        for gateway in self.gateways.values():
+            gateway.close()
+        self._loop.close()
+
+    def reboot(self, name: str, seconds: float) -> None:
+        """Let one gateway reboot, ``seconds`` in each stage."""
+        self._loop.run(self._start_reboot(self.gateways[name], seconds))
+
+    async def _start_reboot(self, gateway: SimulatedGateway, seconds: float) -> None:
+        self._task = asyncio.get_running_loop().create_task(Reboot(gateway).play(seconds))
+
+    def write_config(self, path: Path, listen_address: str | None = None) -> None:
+        """As the function `write_config`, for all gateways of this farm."""
+        write_config(self.gateways, path, listen_address)
+
+
+def write_config(
+    gateways: Mapping[str, SimulatedGateway], path: Path, listen_address: str | None = None
+) -> None:
+    """A configuration file for these gateways, readable by its owner only. Raises OSError.
+
+    Every third one pins its certificate by a file beside ``path``, the others by fingerprint.
+    """
+    document: dict[str, Any] = {}
+    if listen_address is not None:
+        document["web"] = {"listen_address": listen_address}
+    document["gateways"] = {
+        name: _entry(index, name, gateway, path.parent)
+        for index, (name, gateway) in enumerate(gateways.items())
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch(mode=0o600)
+    path.write_text(yaml.safe_dump(document, sort_keys=False), "utf-8")
+
+
+def _entry(index: int, name: str, gateway: SimulatedGateway, folder: Path) -> dict[str, Any]:
+    entry: dict[str, Any] = {
+        "gateway_address": gateway.address,
+        "login_email": gateway.email,
+        "login_password": gateway.password,
+    }
+    if index % 3 == 2:
+        gateway.certificate.save(folder / "certs" / f"{name}.pem")
+        entry["tls_cert_file"] = f"certs/{name}.pem"
+    else:
+        entry["tls_fingerprint"] = f"sha256:{gateway.certificate.sha256}"
+    entry["labels"] = {"site": name, "fleet": "simulated"}
+    return entry

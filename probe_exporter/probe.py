@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import logging
 import math
-import threading
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from probe_exporter.clock import Clock, SystemClock
 from probe_exporter.config import Module
@@ -45,46 +44,16 @@ def probe_deadline(module: Module, header: str | None, now: float) -> float:
     return now + max(patience - module.timeout_offset, patience / 2.0)
 
 
-@dataclass(slots=True)
-class _Run:
-    """A probe under way, and who else waits for it."""
-
-    done: threading.Event = field(default_factory=threading.Event)
-    result: ProbeResult | None = None
-
-
 class Prober:
-    """Runs probes. Those of one gateway and module at the same moment share one run."""
+    """Runs probes; whoever wants two requests to share one run sees to it before."""
 
     def __init__(self, telemetry: Telemetry, clock: Clock | None = None) -> None:
         self._telemetry = telemetry
         self._clock = clock or SystemClock()
-        self._running: dict[tuple[int, Module], _Run] = {}
-        self._lock = threading.Lock()
 
     def probe(self, site: Site, module: Module, deadline: float) -> ProbeResult:
         """Probe until ``deadline`` (seconds of `time.monotonic`) at most. Never raises."""
-        started = self._clock.time()
-        key = (id(site.gateway), module)
-        with self._lock:
-            cached = self._cached(site, module)
-            if cached is not None:
-                return cached
-            run = self._running.get(key)
-            mine = run is None
-            if run is None:
-                run = self._running[key] = _Run()
-        if not mine:
-            self._telemetry.shared_probes.inc()
-            run.done.wait(max(0.0, deadline - time.monotonic()))
-            return run.result or unanswered(site, module, started, self._clock.time() - started)
-        try:
-            run.result = self._observe(site, module, deadline)
-            return run.result
-        finally:
-            with self._lock:
-                del self._running[key]
-            run.done.set()
+        return self._cached(site, module) or self._observe(site, module, deadline)
 
     def _cached(self, site: Site, module: Module) -> ProbeResult | None:
         """A result younger than the module's min_interval, its ages grown since."""

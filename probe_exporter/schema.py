@@ -44,7 +44,9 @@ def text(value: object) -> str:
     if not isinstance(value, str):
         raise vol.Invalid("must be a text, not a list or mapping; quote a value that begins with { or [")
     if not value:
-        raise vol.Invalid("is empty; give a value or take the line out (a value that begins with # needs quotes)")
+        raise vol.Invalid(
+            "is empty; give a value or take the line out (a value that begins with # needs quotes)"
+        )
     if len(value) > _LONGEST_TEXT:
         raise vol.Invalid(f"is longer than {_LONGEST_TEXT} characters; shorten it")
     if _CONTROL.search(value):
@@ -150,6 +152,14 @@ def address_key(one: Address) -> tuple[str, int]:
     return host, one.port
 
 
+def address_in(name: str) -> tuple[str, int]:
+    """The name of a gateway, read as an address; one that nobody has where it is none."""
+    try:
+        return address_key(address(name))
+    except vol.Invalid:
+        return "", 0
+
+
 def _host_and_port(typed: str) -> tuple[str, str | None]:
     if typed.startswith("["):
         host, bracket, rest = typed[1:].partition("]")
@@ -191,7 +201,9 @@ def listen_address(value: object) -> str:
 def metrics_path(value: object) -> str:
     typed = text(value)
     if not _METRICS_PATH.fullmatch(typed):
-        raise vol.Invalid("must be a path that begins with /, without spaces, ? and #; the usual one is /metrics")
+        raise vol.Invalid(
+            "must be a path that begins with /, without spaces, ? and #; the usual one is /metrics"
+        )
     if typed.rstrip("/") in ("", *_OWN_PATHS) or typed.startswith(("/-/", "/gateways/")):
         raise vol.Invalid("is a path that the exporter uses for something else; the usual one is /metrics")
     return typed
@@ -255,6 +267,16 @@ def as_mapping(value: object) -> Mapping[str, Any]:
     raise vol.Invalid("must be a mapping: indented lines of `key: value` (with a space after the colon)")
 
 
+def without_empty(value: object) -> object:
+    """A section of the Go exporter: a key without a value is as good as none there."""
+    return {key: item for key, item in value.items() if item != ""} if isinstance(value, dict) else value
+
+
+def steps(error: vol.Invalid) -> tuple[str | int, ...]:
+    """Where in the checked value the mistake is: keys and indexes."""
+    return tuple(step if isinstance(step, int) else str(step) for step in error.path)
+
+
 def suggestion(word: str, known: Iterable[str]) -> str:
     """``; did you mean X?`` where something like the word is known."""
     near = difflib.get_close_matches(word.lower().replace("-", "_"), list(known), n=1)
@@ -306,16 +328,16 @@ _CREDENTIALS: dict[str, Validator] = {
     "login_password": secret,
     "login_password_file": text,
 }
-TOP = settings(
-    {
-        "web": _anything,
-        "modules": as_mapping,
-        "gateways": as_mapping,
-        "gateway_files": one_or_many(text),
-        "state_directory": text,
-        "device": as_mapping,
-    }
-)
+_TOP: dict[str, Validator] = {
+    "web": _anything,
+    "modules": as_mapping,
+    "gateways": as_mapping,
+    "gateway_files": one_or_many(text),
+    "state_directory": text,
+    "device": as_mapping,
+}
+TOP_KEYS = tuple(_TOP)
+TOP = settings(_TOP)
 GATEWAY_FILE = settings({"gateways": as_mapping})
 WEB = settings({"listen_address": listen_address, "metrics_path": metrics_path})
 MODULE = settings(

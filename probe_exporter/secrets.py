@@ -2,14 +2,18 @@
 
 ``Secret`` wraps a text and shows it to nobody who does not call ``reveal``: not to ``repr``, ``str``, ``format``,
 ``%``, ``json``, a pickle or a template. It does not subclass ``str``, because a subclass leaks in most of these.
+``read_secret_file`` reads one from a file.
 """
 
 from __future__ import annotations
 
 import hmac
+import stat
+from pathlib import Path
 from typing import NoReturn
 
 MASK = "<secret>"
+_LONGEST_SECRET = 4096
 
 
 class Secret:
@@ -55,3 +59,27 @@ class Secret:
 
 def _octets(text: str) -> bytes:
     return text.encode("utf-8", "surrogatepass")
+
+
+def read_secret_file(path: Path) -> Secret:
+    """The content of a file without one newline at its end.
+
+    Raises OSError where it cannot be read, and ValueError, with a sentence that says what to do, where it holds no
+    password. A pipe or device is refused, because reading one could take for ever.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise ValueError("is no regular file; name a file that holds the password")
+    with path.open("rb") as file:
+        content = file.read(_LONGEST_SECRET + 1)
+    if len(content) > _LONGEST_SECRET:
+        raise ValueError(
+            f"the file is longer than {_LONGEST_SECRET} bytes; it must hold the password and nothing else"
+        )
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError:
+        raise ValueError("the file is not UTF-8 text; it must hold the password and nothing else") from None
+    text = text.removesuffix("\n").removesuffix("\r")
+    if not text:
+        raise ValueError("the file is empty; write the password into it")
+    return Secret(text)

@@ -20,6 +20,16 @@ DEFAULT_MODULE = "default"
 DEFAULT_EMAIL = "powerwall_exporter@example.org"
 DEFAULT_TIMEOUT = 10.0
 
+RESERVED_LABELS = frozenset(
+    """
+    alert brand category check ct device device_type diagnostic din disconnect_type distributor ecu_type endpoint
+    git_hash grid_code grid_country grid_region grid_state id index inverter is_fault leader location mode model name
+    part part_number partno phase quantity reason retailer serial short_id site_name source state status string
+    sync_type teg_type timezone type tyoe utility version
+    """.split()
+)
+"""The labels of the exported metrics: Prometheus would rename these in a sample if a target had them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Address:
@@ -59,6 +69,25 @@ class Module:
     min_interval: float
     network_names: bool
     timeout_is_default: bool = False
+
+
+PLAIN_MODULE = Module(
+    name=DEFAULT_MODULE,
+    collectors=COLLECTORS,
+    timeout=DEFAULT_TIMEOUT,
+    timeout_offset=0.5,
+    scrape_interval=None,
+    scrape_timeout=None,
+    request_timeout=5.0,
+    connect_timeout=3.0,
+    retry_interval=1.0,
+    retry_timeout=0.0,
+    max_connections=2,
+    min_interval=0.0,
+    network_names=True,
+    timeout_is_default=True,
+)
+"""What every module says where the file says nothing about it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,8 @@ from probe_exporter.errors import Mistake
 
 DEEPEST = 32
 MOST_ALIASED_NODES = 200_000
+HIDDEN = "\0"
+"""A step of a path that ``show_path`` does not show."""
 QUOTE_HINT = "a value that begins with one of ! & * % @ ` { [ # needs quotes"
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -100,6 +102,16 @@ def _child(value: Value, step: str | int) -> tuple[int, Value] | None:
     return None
 
 
+def value_at(value: Value, path: Path) -> Value | None:
+    """What stands at ``path``, or None."""
+    for step in path:
+        below = _child(value, step)
+        if below is None:
+            return None
+        _, value = below
+    return value
+
+
 def show_path(path: Path) -> str:
     """``gateways.home.gateway_address[1]``; a key that might be a misplaced value is shown as ``?``."""
     parts: list[str] = []
@@ -170,7 +182,9 @@ class _Builder:
         self._check_tag(event, line)
         text: str = event.value
         if _SURROGATE.search(text):
-            self.report(line, self._path(), "half a character (a surrogate escape); write the character itself")
+            self.report(
+                line, self._path(), "half a character (a surrogate escape); write the character itself"
+            )
             text = ""
         if text == "<<" and event.style is None and self._awaits_key():
             frame = self._frames[-1]

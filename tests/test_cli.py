@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -16,12 +17,16 @@ from probe_exporter.cli import COMMANDS, cli
 from probe_exporter.cli.endings import run
 
 
+ROOT = Path(__file__).parent.parent
+
+
 def call(*arguments: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
     """The program in a process of its own, as a user starts it."""
     return subprocess.run(
         [sys.executable, "-m", "probe_exporter", *arguments],
         check=False,
         cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         timeout=30,

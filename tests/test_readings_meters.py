@@ -169,11 +169,12 @@ def test_currents_of_phases_that_are_not_connected() -> None:
     }
 
 
-def test_a_stopped_meter_says_nothing_of_its_phases() -> None:
-    readings = readings_of("pw2-21.44-stopped")
-    for name in ("phase_volts", "phase_power_watts", "phase_reactive_power_vars", "phase_current_amperes"):
-        assert samples_of(readings, f"powerwall_dev_{name}") == {}
-    assert samples_of(readings, "powerwall_dev_last_communication_timestamp_seconds") == {}
+def test_a_meter_that_never_answered_has_no_time() -> None:
+    cached = {"instant_power": 0, "last_communication_time": NEVER}
+    assert (
+        of_meter({"type": "neurio_tcp", "Cached_readings": cached}, "last_communication_timestamp_seconds")
+        == {}
+    )
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -70,6 +71,8 @@ def run(
     from probe_exporter.web import WebOptions, create_app
     from probe_exporter.web import serve as serve_web
 
+    # A reload reads the same file again, whatever else has appeared beside it since.
+    settings = replace(settings, config_file=settings.config_path())
     config = settings.load()
     _raise_descriptor_limit(len(config.gateways))
     telemetry = Telemetry()
@@ -128,11 +131,17 @@ def _raise_descriptor_limit(gateways: int) -> None:
             soft = hard
         except (OSError, ValueError) as error:  # macOS refuses an unlimited one
             _log.debug("the limit of file descriptors stays %d: %s", soft, error)
+    if soft != resource.RLIM_INFINITY:
+        warn_of_few_descriptors(soft, gateways)
+
+
+def warn_of_few_descriptors(limit: int, gateways: int) -> None:
+    """Log a warning where ``limit`` file descriptors are few for this many gateways."""
     needed = DESCRIPTORS_PER_GATEWAY * gateways
-    if soft != resource.RLIM_INFINITY and soft < needed:
+    if limit < needed:
         _log.warning(
             "%d file descriptors are few for %d gateways; allow %d (ulimit -n, or LimitNOFILE= of the unit)",
-            soft,
+            limit,
             gateways,
             needed,
         )

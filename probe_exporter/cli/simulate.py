@@ -17,8 +17,19 @@ from probe_exporter.cli.options import Refusal, Settings, duration_option
 
 if TYPE_CHECKING:
     from probe_exporter.simulator import Farm, SimulatedGateway, System
+    from probe_exporter.simulator.profiles import ProfileName
 
 _PORTS: Final = 65_536
+_NAMES: Final = ("home", "cabin", "workshop")
+_SCENARIOS: Final[dict[str, tuple[ProfileName, ...]]] = {
+    "mixed": ("pw2", "pwplus", "pw3"),
+    "pw2": ("pw2",),
+    "pwplus": ("pwplus",),
+    "pw3": ("pw3",),
+    "legacy": ("legacy",),
+    "outage": ("pw2", "pwplus"),
+}
+"""The profiles of living sites that a scenario deals out in turn."""
 
 @click.command()
 @click.option(
@@ -26,7 +37,7 @@ _PORTS: Final = 65_536
     type=click.IntRange(1, 10_000),
     default=3,
     show_default=True,
-    help="How many; they are called home, cabin, workshop, site-0004 and so on.",
+    help="How many; they are called home, cabin, workshop, site-4 and so on.",
 )
 @click.option(
     "--port",
@@ -100,18 +111,33 @@ def simulate(
 
 def _farm(scenario: str, gateways: int, port: int, latency: float) -> Farm:
     """The gateways, not started yet. Raises Refusal for a scenario that does not exist."""
-    from probe_exporter.simulator import SCENARIOS, Farm
-    from probe_exporter.simulator.farm import gateway_name
+    from probe_exporter.simulator import Farm
 
     if port + gateways > _PORTS:
         raise Refusal(f"--port: the last of {gateways} gateways would be above port 65535")
-    if scenario in SCENARIOS:
-        return Farm.of(gateways, scenario, port=port, latency=latency)
+    systems = {gateway_name(index): _system(scenario, index) for index in range(gateways)}
+    return Farm(systems, port=port, latency=latency)
+
+
+def gateway_name(index: int) -> str:
+    """The name of the gateway with an index from 0."""
+    return _NAMES[index] if index < len(_NAMES) else f"site-{index + 1}"
+
+
+def _system(scenario: str, index: int) -> System:
+    """What stands behind the gateway with an index from 0. Raises Refusal for a scenario that does not exist."""
+    from probe_exporter.simulator import LivingSite
+
+    if scenario in _SCENARIOS:
+        profiles = _SCENARIOS[scenario]
+        site = LivingSite(seed=index + 1, batteries=1 + index % 2, profile=profiles[index % len(profiles)])
+        if scenario == "outage":
+            site.outage()
+        return site
     path = Path(scenario)
     if not path.exists():
-        raise Refusal(f"no such scenario: give {', '.join(SCENARIOS)}, or the path of a recording")
-    system = _recorded(path)
-    return Farm({gateway_name(index): system for index in range(gateways)}, port=port, latency=latency)
+        raise Refusal(f"no such scenario: give {', '.join(_SCENARIOS)}, or the path of a recording")
+    return _recorded(path)
 
 
 def _recorded(path: Path) -> System:

@@ -5,45 +5,25 @@ Where two batteries give the same serial, both are yielded; the assembly of a pr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Literal
 
-from probe_exporter.metrics.catalogue import Family, Sample, one, state_set
-from probe_exporter.readings import Readings
+from probe_exporter.metrics.catalogue import Family, Sample, state_set
+from probe_exporter.metrics.source import OWNER_API, Source
 from probe_exporter.readings.battery import (
     INVERTER_GRID_STATES,
     INVERTER_STATES,
     SEQUENCE_STATES,
     Battery,
-    Charge,
+    SystemStatus,
 )
 
-_SERIAL = ("serial",)
-_SERIAL_STATE = ("serial", "state")
-_HARDWARE = "Powerwall 2 and Powerwall+, firmware 21 and later; not Powerwall 3"
-
-
-def _charge(name: str, documentation: str, value: Callable[[Charge], float | None]) -> Family:
-    """A family without labels from ``system_status/soe``."""
-
-    def read(readings: Readings) -> Iterable[Sample]:
-        return () if readings.soe is None else one(value(readings.soe))
-
-    return Family(name, "gauge", documentation, "system_status/soe", read)
-
-
-def _batteries(readings: Readings) -> tuple[Battery, ...]:
-    return () if readings.system_status is None else readings.system_status.batteries
-
-
-def _block_family(
-    name: str,
-    documentation: str,
-    read: Callable[[Readings], Iterable[Sample]],
-    labels: tuple[str, ...] = _SERIAL,
-    kind: Literal["gauge", "counter"] = "gauge",
-) -> Family:
-    return Family(name, kind, documentation, "system_status", read, labels, hardware=_HARDWARE)
+_CHARGE = Source("system_status/soe", lambda readings: readings.soe, hardware="all")
+_SYSTEM = Source(
+    "system_status",
+    lambda readings: readings.system_status,
+    hardware=f"{OWNER_API}; firmware 21 and later",
+)
 
 
 def _battery(
@@ -52,27 +32,27 @@ def _battery(
     value: Callable[[Battery], float | None],
     kind: Literal["gauge", "counter"] = "gauge",
 ) -> Family:
-    """One sample a battery from ``system_status``; a disabled battery has no measurements."""
+    """One sample a battery; a disabled battery has no measurements."""
 
-    def read(readings: Readings) -> Iterator[Sample]:
-        for battery in _batteries(readings):
+    def samples(system: SystemStatus) -> Iterator[Sample]:
+        for battery in system.batteries:
             number = value(battery)
             if number is not None:
                 yield (battery.serial,), float(number)
 
-    return _block_family(name, documentation, read, kind=kind)
+    return _SYSTEM.samples(name, documentation, ("serial",), samples, kind=kind)
 
 
 def _state(name: str, documentation: str, word: Callable[[Battery], str | None]) -> Family:
     """One sample of 1 a battery, its state in a label, as the Go exporter has it."""
 
-    def read(readings: Readings) -> Iterator[Sample]:
-        for battery in _batteries(readings):
+    def samples(system: SystemStatus) -> Iterator[Sample]:
+        for battery in system.batteries:
             state = word(battery)
             if state:
                 yield (battery.serial, state), 1.0
 
-    return _block_family(name, documentation, read, _SERIAL_STATE)
+    return _SYSTEM.samples(name, documentation, ("serial", "state"), samples)
 
 
 def _state_set(
@@ -80,15 +60,15 @@ def _state_set(
 ) -> Family:
     """A state set a battery."""
 
-    def read(readings: Readings) -> Iterator[Sample]:
-        for battery in _batteries(readings):
+    def samples(system: SystemStatus) -> Iterator[Sample]:
+        for battery in system.batteries:
             yield from state_set(word(battery), known, battery.serial)
 
-    return _block_family(name, documentation, read, _SERIAL_STATE)
+    return _SYSTEM.samples(name, documentation, ("serial", "state"), samples)
 
 
-def _battery_info(readings: Readings) -> Iterator[Sample]:
-    for battery in _batteries(readings):
+def _info(system: SystemStatus) -> Iterator[Sample]:
+    for battery in system.batteries:
         yield (battery.serial, battery.part_number, battery.version), 1.0
 
 
@@ -96,19 +76,19 @@ def _disabled(battery: Battery) -> bool | None:
     return None if battery.disabled_reasons is None else bool(battery.disabled_reasons)
 
 
-def _disabled_reasons(readings: Readings) -> Iterator[Sample]:
-    for battery in _batteries(readings):
+def _disabled_reasons(system: SystemStatus) -> Iterator[Sample]:
+    for battery in system.batteries:
         for reason in battery.disabled_reasons or ():
             yield (battery.serial, reason), 1.0
 
 
 CHARGE: tuple[Family, ...] = (
-    _charge(
+    _CHARGE.value(
         "powerwall_charge_ratio",
         "State of charge as a ratio of the whole pack (system_status/soe: percentage).",
         lambda charge: charge.ratio,
     ),
-    _charge(
+    _CHARGE.value(
         "powerwall_charge_app_ratio",
         "State of charge as Tesla's app shows it (system_status/soe: percentage; the app hides the lowest 5 % of "
         "the pack), a ratio between 0 and 1.",
@@ -117,11 +97,11 @@ CHARGE: tuple[Family, ...] = (
 )
 
 BLOCKS: tuple[Family, ...] = (
-    _block_family(
+    _SYSTEM.samples(
         "powerwall_battery_info",
         "Identity of a battery (system_status: PackageSerialNumber, PackagePartNumber, version), always 1.",
-        _battery_info,
         ("serial", "partno", "version"),
+        _info,
     ),
     _battery(
         "powerwall_battery_full_pack_joules",
@@ -240,11 +220,11 @@ BLOCKS: tuple[Family, ...] = (
         "Whether the battery is disabled (system_status: disabled_reasons is not empty), 0 or 1.",
         _disabled,
     ),
-    _block_family(
+    _SYSTEM.samples(
         "powerwall_battery_disabled_reason",
         "Why the battery is disabled (system_status: disabled_reasons), always 1; a sample for each reason.",
-        _disabled_reasons,
         ("serial", "reason"),
+        _disabled_reasons,
     ),
 )
 

@@ -2,22 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Literal
 
-from probe_exporter.metrics.catalogue import Family, Sample, one, state_set
+from probe_exporter.metrics.catalogue import Family, Sample
+from probe_exporter.metrics.source import OWNER_API, TEN_MINUTES, Source
 from probe_exporter.readings import Readings
-from probe_exporter.readings.meters import METERS_STATES, Category, Measurements, MeterDevice, PhaseValues
+from probe_exporter.readings.meters import (
+    METERS_STATES,
+    Aggregates,
+    Category,
+    Measurements,
+    MeterDevice,
+    PhaseValues,
+)
 
 _SIGNS = "Site: + is from the grid; battery: + is discharging; load: + is use; solar: + is production."
 _SOLAR_INVERTED = (
     "For a solar meter production is counted as imported, the other way round from powerwall_{}."
 )
 _METER = ("category", "type", "serial")
-_OWNER_API = "Powerwall 2 and Powerwall+; not Powerwall 3"
+_PHASES_ONLY = (
+    "; only the phases that the meter measures. One with nothing connected to it may still show a few volts."
+)
 _LATER = "firmware 21 and later, Powerwall 3"
 
 Kind = Literal["gauge", "counter"]
+
+
+_SUMS = Source("meters/aggregates", lambda readings: readings.aggregates, hardware="all")
+_STATUS = Source(
+    "meters/status",
+    lambda readings: readings.meters_status,
+    TEN_MINUTES,
+    "meters",
+    f"{OWNER_API}; firmware 21 and later",
+)
 
 
 def _sum(
@@ -27,35 +47,41 @@ def _sum(
     kind: Kind = "gauge",
     hardware: str = "all",
 ) -> Family:
-    """A family from ``meters/aggregates``, one sample a category."""
+    """One sample a category."""
 
-    def read(readings: Readings) -> Iterator[Sample]:
-        if readings.aggregates is not None:
-            for category in readings.aggregates.categories:
-                number = value(category)
-                if number is not None:
-                    yield (category.name,), number
+    def samples(aggregates: Aggregates) -> Iterator[Sample]:
+        for category in aggregates.categories:
+            number = value(category)
+            if number is not None:
+                yield (category.name,), number
 
-    return Family(name, kind, documentation, "meters/aggregates", read, ("category",), hardware=hardware)
-
-
-def _meters(readings: Readings) -> Iterator[tuple[str, MeterDevice]]:
-    for category, meters in (("site", readings.meters_site), ("solar", readings.meters_solar)):
-        if meters is not None:
-            for device in meters.devices:
-                yield category, device
+    return _SUMS.samples(name, documentation, ("category",), samples, hardware, kind)
 
 
-def _device_family(
-    name: str,
-    documentation: str,
-    read: Callable[[Readings], Iterable[Sample]],
-    labels: tuple[str, ...] = _METER,
-    kind: Kind = "gauge",
-    hardware: str = _OWNER_API,
-) -> Family:
-    """A family that comes from ``meters/site`` and ``meters/solar`` alike."""
-    return Family(name, kind, documentation, "meters/site", read, labels, "meters", hardware)
+def _phase_communicated(aggregates: Aggregates) -> Iterator[Sample]:
+    for category in aggregates.categories:
+        for quantity, moment in category.phase_communicated:
+            yield (category.name, quantity), moment
+
+
+Meters = tuple[tuple[str, MeterDevice], ...]
+"""Meters, each after its category."""
+
+
+def _meters(readings: Readings) -> Meters | None:
+    site, solar = readings.meters_site, readings.meters_solar
+    if site is None and solar is None:
+        return None
+    return tuple(
+        (category, device)
+        for category, meters in (("site", site), ("solar", solar))
+        if meters is not None
+        for device in meters.devices
+    )
+
+
+_METERS = Source("meters/site", _meters, collector="meters")
+"""``meters/site`` and ``meters/solar`` alike."""
 
 
 def _device(
@@ -63,17 +89,17 @@ def _device(
     documentation: str,
     value: Callable[[MeterDevice], float | None],
     kind: Kind = "gauge",
-    hardware: str = _OWNER_API,
+    hardware: str | None = None,
 ) -> Family:
     """One sample a meter."""
 
-    def read(readings: Readings) -> Iterator[Sample]:
-        for category, device in _meters(readings):
+    def samples(meters: Meters) -> Iterator[Sample]:
+        for category, device in meters:
             number = value(device)
             if number is not None:
                 yield (category, device.type, device.serial), float(number)
 
-    return _device_family(name, documentation, read, kind=kind, hardware=hardware)
+    return _METERS.samples(name, documentation, _METER, samples, hardware, kind)
 
 
 def _measured(
@@ -86,18 +112,12 @@ def _measured(
 def _phase(name: str, documentation: str, values: Callable[[MeterDevice], PhaseValues]) -> Family:
     """One sample a phase that the meter measures."""
 
-    def read(readings: Readings) -> Iterator[Sample]:
-        for category, device in _meters(readings):
+    def samples(meters: Meters) -> Iterator[Sample]:
+        for category, device in meters:
             for phase, number in values(device):
                 yield (category, device.type, device.serial, phase), number
 
-    return _device_family(
-        name,
-        f"{documentation}; only the phases that the meter measures, a phase of which nothing is connected may "
-        "still show a few volts.",
-        read,
-        (*_METER, "phase"),
-    )
+    return _METERS.samples(name, documentation + _PHASES_ONLY, (*_METER, "phase"), samples)
 
 
 def _transformer(
@@ -105,35 +125,20 @@ def _transformer(
 ) -> Family:
     """One sample a current transformer."""
 
-    def read(readings: Readings) -> Iterator[Sample]:
-        for category, device in _meters(readings):
+    def samples(meters: Meters) -> Iterator[Sample]:
+        for category, device in meters:
             for number, flag in enumerate(flags(device), start=1):
                 if flag is not None:
                     yield (category, device.type, device.serial, str(number)), float(flag)
 
-    return _device_family(name, documentation, read, (*_METER, "ct"))
+    return _METERS.samples(name, documentation, (*_METER, "ct"), samples)
 
 
-def _phase_communicated(readings: Readings) -> Iterator[Sample]:
-    if readings.aggregates is not None:
-        for category in readings.aggregates.categories:
-            for quantity, moment in category.phase_communicated:
-                yield (category.name, quantity), moment
-
-
-def _device_info(readings: Readings) -> Iterator[Sample]:
-    for category, device in _meters(readings):
+def _device_info(meters: Meters) -> Iterator[Sample]:
+    for category, device in meters:
         identity = (device.location or "", device.short_id or "", device.id or "")
         if any(identity) or device.type or device.serial:
             yield (category, device.type, device.serial, *identity), 1.0
-
-
-def _meters_state(readings: Readings) -> Iterable[Sample]:
-    return () if readings.meters_status is None else state_set(readings.meters_status.state, METERS_STATES)
-
-
-def _meters_errors(readings: Readings) -> Iterable[Sample]:
-    return () if readings.meters_status is None else one(readings.meters_status.errors)
 
 
 SUMS: tuple[Family, ...] = (
@@ -195,14 +200,12 @@ SUMS: tuple[Family, ...] = (
         "When the meters of a category last answered, in Unix seconds (meters/aggregates: last_communication_time).",
         lambda category: category.measured.communicated,
     ),
-    Family(
+    _SUMS.samples(
         "powerwall_meter_last_phase_communication_timestamp_seconds",
-        "gauge",
         "When a quantity (voltage, power, energy) was last measured by phase, in Unix seconds (meters/aggregates: "
         "last_phase_*_communication_time); no sample where it never was.",
-        "meters/aggregates",
-        _phase_communicated,
         ("category", "quantity"),
+        _phase_communicated,
         hardware="firmware 20.49 and later, where meters measure by phase",
     ),
     _sum(
@@ -272,11 +275,11 @@ DEVICES: tuple[Family, ...] = (
         "Total current in A by meter (meters/site, meters/solar: instant_total_current); 0 where it is not measured.",
         lambda measured: measured.total_current,
     ),
-    _device_family(
+    _METERS.samples(
         "powerwall_dev_info",
         "Identity of a meter (meters/site, meters/solar: location, connection.short_id, id), always 1.",
-        _device_info,
         (*_METER, "location", "short_id", "id"),
+        _device_info,
     ),
     _device(
         "powerwall_dev_connected",
@@ -330,26 +333,16 @@ DEVICES: tuple[Family, ...] = (
 )
 
 STATUS: tuple[Family, ...] = (
-    Family(
+    _STATUS.states(
         "powerwall_meters_status",
-        "gauge",
-        "State set of the meters (meters/status: status): ok where the gateway has no complaint. Up to 10 min old.",
-        "meters/status",
-        _meters_state,
-        ("state",),
-        "meters",
-        f"{_OWNER_API}; firmware 21 and later",
+        "State set of the meters (meters/status: status): ok where the gateway has no complaint.",
+        lambda status: status.state,
+        METERS_STATES,
     ),
-    Family(
+    _STATUS.value(
         "powerwall_meters_errors",
-        "gauge",
-        "How many errors the gateway lists about its meters (meters/status: errors); no sample where it has no list. "
-        "Up to 10 min old.",
-        "meters/status",
-        _meters_errors,
-        (),
-        "meters",
-        f"{_OWNER_API}; firmware 21 and later",
+        "How many errors the gateway lists about its meters (meters/status: errors); no sample where it has no list.",
+        lambda status: status.errors,
     ),
 )
 

@@ -34,6 +34,7 @@ class Farm:
         certificate: Certificate | None = None,
     ) -> None:
         self._loop = LoopThread("simulator-farm")
+        self._tasks: set[asyncio.Task[None]] = set()
         self.gateways: dict[str, SimulatedGateway] = {
             name: SimulatedGateway(
                 system,
@@ -75,7 +76,9 @@ class Farm:
         self._loop.run(self._start_reboot(self.gateways[name], seconds))
 
     async def _start_reboot(self, gateway: SimulatedGateway, seconds: float) -> None:
-        self._task = asyncio.get_running_loop().create_task(Reboot(gateway).play(seconds))
+        task = asyncio.get_running_loop().create_task(Reboot(gateway).play(seconds))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def write_config(self, path: Path, listen_address: str | None = None) -> None:
         """As the function `write_config`, for all gateways of this farm."""

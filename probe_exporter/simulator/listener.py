@@ -25,6 +25,7 @@ class Listener:
         self.port = port
         self.mode: Mode = "accept"
         self._factory = factory
+        self._lock = asyncio.Lock()
         self._pending: set[asyncio.Task[None]] = set()
         self._socket: socket.socket | None = None
         self._fillers: list[socket.socket] = []
@@ -66,13 +67,14 @@ class Listener:
 
     async def switch(self, mode: Mode) -> None:
         """Change over to ``mode``; the port stays ours but for an instant."""
-        await self.close()
-        self._socket = self._bind()
-        self.mode = mode
-        if mode == "accept":
-            self._listen(self._socket)
-        elif mode == "black_hole":
-            self._fill(self._socket)
+        async with self._lock:
+            await self.close()
+            self._socket = self._bind()
+            self.mode = mode
+            if mode == "accept":
+                self._listen(self._socket)
+            elif mode == "black_hole":
+                self._fill(self._socket)
 
     def _fill(self, bound: socket.socket) -> None:
         bound.listen(0)

@@ -56,6 +56,7 @@ class SimulatedGateway:
         self._own_loop = loop is None
         self._loop = loop
         self._listener: Listener | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
 
     # Life
 
@@ -143,7 +144,9 @@ class SimulatedGateway:
         if self._loop is None or self._listener is None:
             return
         if self._loop.here:
-            self._task = self._loop.loop.create_task(self._switch())
+            task = self._loop.loop.create_task(self._switch())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
         else:
             self._loop.run(self._switch())
 
@@ -151,12 +154,13 @@ class SimulatedGateway:
         if self._listener is None:
             return
         mode = self.faults.listening()
+        if mode == self._listener.mode:
+            return
+        await self._listener.switch(mode)
         for connection in self.connections:
             connection.deafen(mode == "black_hole")
-        if mode != self._listener.mode:
-            await self._listener.switch(mode)
-            if mode == "refuse":
-                await self._drop()
+        if mode == "refuse":
+            await self._drop()
 
     # Requests
 

@@ -1,0 +1,193 @@
+"""The routes, as a plain ASGI application. The loop routes and renders; probes run in threads."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final
+from urllib.parse import unquote
+
+from prometheus_client import Metric
+from prometheus_client.exposition import generate_latest as generate_text
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+
+from probe_exporter.config import Module
+from probe_exporter.errors import UnknownModuleError, UnknownTargetError
+from probe_exporter.fleet import Fleet, ProbeResult, Site
+from probe_exporter.metrics.compat import go_exporter
+from probe_exporter.metrics.exposition import Format, render
+from probe_exporter.probe import Prober, probe_deadline
+from probe_exporter.telemetry import Telemetry
+from probe_exporter.web.discovery import target_groups
+from probe_exporter.web.messages import Answer, BadRequestError, Receive, Request, Scope, Send
+from probe_exporter.web.negotiation import choose_format
+from probe_exporter.web.options import WebOptions
+from probe_exporter.web.probing import OverloadedError, ProbeRunner
+
+Handler = Callable[[Request], Awaitable[Answer]]
+
+TIMEOUT_HEADER: Final = "x-prometheus-scrape-timeout-seconds"
+_READING: Final = ("GET", "HEAD")
+_GATEWAY_PAGES: Final = "/gateways/"
+
+
+def create_app(fleet: Fleet, prober: Prober, telemetry: Telemetry, options: WebOptions) -> Application:
+    """The application over a fleet."""
+    return Application(fleet, prober, telemetry, options)
+
+
+class Application:
+    """Answers every request; what goes wrong inside becomes an answer, too."""
+
+    def __init__(self, fleet: Fleet, prober: Prober, telemetry: Telemetry, options: WebOptions) -> None:
+        self._fleet = fleet
+        self._telemetry = telemetry
+        self._options = options
+        self.runner = ProbeRunner(prober, telemetry, len(fleet.sites))
+        self._routes: dict[str, Handler] = {
+            "/": self._index,
+            "/style.css": self._style,
+            "/favicon.ico": self._no_icon,
+            "/probe": self._probe,
+            "/sd": self._discovery,
+            "/config": self._config,
+            "/-/healthy": self._healthy,
+            "/-/ready": self._ready,
+            options.metrics_path: self._metrics,
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        if scope["type"] != "http":
+            return
+        request = Request(scope["method"], scope["path"], {}, {}, "http")
+        try:
+            request = Request.of(scope)
+            answer = await self._answer(request)
+        except BadRequestError as error:
+            answer = Answer.line(400, str(error))
+        except OverloadedError:
+            answer = Answer.line(503, "too many probes are running, or the exporter is shutting down", Retry_After="5")
+        await answer.send(request, send)
+
+    async def _answer(self, request: Request) -> Answer:
+        if request.path == "/-/reload":
+            return self._reload(request)
+        handler = self._routes.get(request.path)
+        if handler is None and request.path.startswith(_GATEWAY_PAGES):
+            handler = self._gateway
+        if handler is None:
+            return Answer.line(404, "there is nothing here; / lists what there is")
+        if request.method not in _READING:
+            return Answer.line(405, "only GET and HEAD are answered here", Allow="GET, HEAD")
+        return await handler(request)
+
+    # Probes
+
+    async def _probe(self, request: Request) -> Answer:
+        target = request.single("target")
+        if not target:
+            raise BadRequestError("the parameter target is missing: it names a configured gateway")
+        module_name = request.single("module")
+        try:
+            site = self._fleet.find(target)
+        except UnknownTargetError:
+            self._telemetry.unknown_target_requests.inc()
+            return Answer.line(404, "the target is not a configured gateway")
+        try:
+            module = site.module(module_name or None)
+        except UnknownModuleError:
+            raise BadRequestError("the module is not configured") from None
+        result = await self._run(site, module, request)
+        if request.single("debug") == "true":
+            return Answer(200, _debug(result))
+        form = choose_format(request.headers.get("accept", ""))
+        return Answer(200, render(result.metrics, form), form.value)
+
+    async def _run(self, site: Site, module: Module, request: Request) -> ProbeResult:
+        deadline = probe_deadline(module, request.headers.get(TIMEOUT_HEADER), time.monotonic())
+        return await self.runner.probe(site, module, deadline)
+
+    async def _metrics(self, request: Request) -> Answer:
+        """The exporter's own metrics; before them, for a Go exporter's configuration, its gateway's."""
+        form = choose_format(request.headers.get("accept", ""))
+        metrics: tuple[Metric, ...] = ()
+        device = self._fleet.config.device
+        if device is not None:
+            site = self._fleet.find(device)
+            metrics = go_exporter((await self._run(site, site.module(), request)).metrics)
+        own = generate_openmetrics if form is Format.OPENMETRICS else generate_text
+        probed = render(metrics, form).removesuffix(b"# EOF\n")
+        return Answer(200, probed + own(self._telemetry.registry), form.value)
+
+    # Discovery and management
+
+    async def _discovery(self, request: Request) -> Answer:
+        return target_groups(self._fleet.config, request, self._options.external_url)
+
+    async def _config(self, request: Request) -> Answer:
+        return Answer(200, self._fleet.config.as_yaml().encode("utf-8"))
+
+    async def _healthy(self, request: Request) -> Answer:
+        return Answer.line(200, "healthy")
+
+    async def _ready(self, request: Request) -> Answer:
+        if self.runner.draining:
+            return Answer.line(503, "shutting down")
+        return Answer.line(200, "ready")
+
+    def _reload(self, request: Request) -> Answer:
+        if request.method != "POST":
+            return Answer.line(405, "a reload is asked for with POST", Allow="POST")
+        if not self._options.enable_lifecycle:
+            return Answer.line(403, "reloading over HTTP is off; start with --web.enable-lifecycle, or send SIGHUP")
+        problem = self.reload()
+        if problem is not None:
+            return Answer(500, f"the configuration stays as it was:\n{problem}\n".encode())
+        return Answer.line(200, "configuration read again")
+
+    def reload(self) -> str | None:
+        """Read the configuration again; what is wrong with it, None where nothing is."""
+        if self._options.reload is None:
+            return None
+        problem = self._options.reload()
+        self.runner.resize(len(self._fleet.sites))
+        return problem
+
+    # Pages
+
+    async def _index(self, request: Request) -> Answer:
+        from probe_exporter.web import pages
+
+        return pages.fleet_page(self._fleet, self._options.metrics_path)
+
+    async def _gateway(self, request: Request) -> Answer:
+        from probe_exporter.web import pages
+
+        site = self._fleet.sites.get(unquote(request.path[len(_GATEWAY_PAGES) :]))
+        site = site or self._fleet.sites.get(request.path[len(_GATEWAY_PAGES) :])
+        if site is None:
+            return Answer.line(404, "no gateway of this name is configured; / lists them")
+        return pages.gateway_page(self._fleet, site)
+
+    async def _style(self, request: Request) -> Answer:
+        from probe_exporter.web import pages
+
+        return pages.style_sheet()
+
+    async def _no_icon(self, request: Request) -> Answer:
+        return Answer(204, b"")
+
+
+def _debug(result: ProbeResult) -> bytes:
+    """One probe step by step, then what it gave."""
+    head = [
+        f"target {result.target}, module {result.module}: "
+        + ("success" if result.success else f"failed ({result.reason})"),
+        *([f"error: {result.error}"] if result.error else []),
+        "",
+        *result.log,
+        "",
+        "",
+    ]
+    return "\n".join(head).encode("utf-8") + render(result.metrics, Format.TEXT)

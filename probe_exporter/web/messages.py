@@ -1,0 +1,92 @@
+"""A request and an answer, freed from ASGI's dictionaries."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qs
+
+from probe_exporter.web.negotiation import accepts_gzip
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+PLAIN = "text/plain; charset=utf-8"
+_WORTH_PACKING = 512
+_MAX_PARAMETERS = 100
+
+
+class BadRequestError(Exception):
+    """The request cannot be understood; the message is what the client reads, and repeats nothing it sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request. Header names are in lower case; a repeated header is joined by commas, as HTTP means it."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    query: dict[str, list[str]]
+    scheme: str
+
+    @classmethod
+    def of(cls, scope: Scope) -> Request:
+        """The request in an ASGI scope. Raises BadRequestError for a query that is none."""
+        headers: dict[str, str] = {}
+        for raw_name, raw_value in scope["headers"]:
+            name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+            headers[name] = f"{headers[name]},{value}" if name in headers else value
+        return cls(scope["method"], scope["path"], headers, _query(scope["query_string"]), scope["scheme"] or "http")
+
+    def single(self, name: str) -> str | None:
+        """A parameter that may be given once at most. Raises BadRequestError where it is given more often."""
+        values = self.query.get(name, [])
+        if len(values) > 1:
+            raise BadRequestError(f"the parameter {name} is given more than once")
+        return values[0] if values else None
+
+
+def _query(raw: bytes) -> dict[str, list[str]]:
+    if not raw:
+        return {}
+    try:
+        text = raw.decode("ascii")
+        return parse_qs(text, keep_blank_values=True, errors="strict", max_num_fields=_MAX_PARAMETERS)
+    except ValueError as error:
+        raise BadRequestError("the query string cannot be read") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One answer. ``headers`` come beside the content type, the length and what every answer carries."""
+
+    status: int
+    body: bytes
+    content_type: str = PLAIN
+    headers: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def line(cls, status: int, text: str, **headers: str) -> Answer:
+        """One line of text. Header names are given with underscores."""
+        return cls(status, f"{text}\n".encode(), PLAIN, {key.replace("_", "-"): value for key, value in headers.items()})
+
+    async def send(self, request: Request, send: Send) -> None:
+        """Send it, packed where the client takes that and it is worth it; without the body to a HEAD."""
+        body = self.body
+        headers = [
+            (b"content-type", self.content_type.encode("latin-1")),
+            (b"x-content-type-options", b"nosniff"),
+            (b"vary", b"Accept, Accept-Encoding"),
+            *((name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in self.headers.items()),
+        ]
+        if len(body) >= _WORTH_PACKING and accepts_gzip(request.headers.get("accept-encoding", "")):
+            body = gzip.compress(body, 1, mtime=0)
+            headers.append((b"content-encoding", b"gzip"))
+        headers.append((b"content-length", str(len(body)).encode("ascii")))
+        await send({"type": "http.response.start", "status": self.status, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if request.method == "HEAD" else body})

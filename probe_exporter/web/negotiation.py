@@ -1,0 +1,51 @@
+"""Which format and encoding a client wants. Nothing a client sends raises here, or comes back in an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from probe_exporter.metrics.exposition import Format
+
+
+def choose_format(accept: str) -> Format:
+    """The text format with the highest quality in ``Accept``; text 0.0.4 where none of ours is asked for.
+
+    OpenMetrics is given only to who asks for a version that we speak, as Prometheus does.
+    """
+    best, quality = Format.TEXT, 0.0
+    for media_type, parameters, weight in _choices(accept):
+        form = _format_of(media_type, parameters.get("version"))
+        if form is not None and weight > quality:
+            best, quality = form, weight
+    return best
+
+
+def accepts_gzip(accept_encoding: str) -> bool:
+    """Whether the client takes gzip."""
+    return any(name in ("gzip", "*") and weight > 0.0 for name, _, weight in _choices(accept_encoding))
+
+
+def _format_of(media_type: str, version: str | None) -> Format | None:
+    if media_type == "application/openmetrics-text":
+        return Format.OPENMETRICS if version in (None, "1.0.0", "0.0.1") else None
+    if media_type in ("text/plain", "text/*", "*/*"):
+        return Format.TEXT if version in (None, "0.0.4", "1.0.0") else None
+    return None
+
+
+def _choices(header: str) -> Iterator[tuple[str, dict[str, str], float]]:
+    """Value, parameters and quality of each entry of an ``Accept`` header. A quality that is none counts as 0."""
+    for entry in header[:4096].split(","):
+        value, *rest = entry.split(";")
+        parameters = {}
+        for parameter in rest:
+            name, _, text = parameter.partition("=")
+            parameters[name.strip().lower()] = text.strip().strip('"')
+        yield value.strip().lower(), parameters, _quality(parameters.get("q", "1"))
+
+
+def _quality(text: str) -> float:
+    whole, _, fraction = text.partition(".")
+    if whole not in ("0", "1") or len(fraction) > 3 or not (fraction or "0").isascii() or not (fraction or "0").isdigit():
+        return 0.0
+    return min(1.0, float(text))

@@ -45,7 +45,7 @@ def text(value: object) -> str:
         raise vol.Invalid("must be a text, not a list or mapping; quote a value that begins with { or [")
     if not value:
         raise vol.Invalid(
-            "is empty; give a value or take the line out (a value that begins with # needs quotes)"
+            "is empty; give a value or take the line out (a value that begins with # or & needs quotes)"
         )
     if len(value) > _LONGEST_TEXT:
         raise vol.Invalid(f"is longer than {_LONGEST_TEXT} characters; shorten it")

@@ -69,12 +69,19 @@ class Notes:
     """Mistakes or warnings of one load."""
 
     notes: list[tuple[int, Mistake]] = field(default_factory=list)
+    _told: set[tuple[str, int | None, str]] = field(default_factory=set)
 
     def add(self, place: Place, problem: str, *, hide_key: bool = False) -> None:
         """Note a problem. ``hide_key``: the last step of the path may be a misplaced value and is not shown."""
         path = (*place.path[:-1], typed_yaml.HIDDEN) if hide_key else place.path
         mistake = Mistake(str(place.source.path), place.line, typed_yaml.show_path(path), problem)
-        self.notes.append((place.source.order, mistake))
+        if (mistake.file, mistake.line, mistake.path) not in self._told:
+            self.notes.append((place.source.order, mistake))
+
+    def add_syntax(self, order: int, mistakes: tuple[Mistake, ...]) -> None:
+        """Note what is wrong with a file as YAML; what its schema says about the same places is left out."""
+        self.notes += [(order, mistake) for mistake in mistakes]
+        self._told |= {(mistake.file, mistake.line, mistake.path) for mistake in mistakes}
 
     def add_file(self, order: int, path: Path, problem: str) -> None:
         """Note a problem with a whole file."""
@@ -105,7 +112,7 @@ def open_source(path: Path, order: int, mistakes: Notes) -> Source | None:
         mistakes.add_file(order, path, str(error))
         return None
     document = typed_yaml.read_yaml(text, str(path))
-    mistakes.notes += [(order, mistake) for mistake in document.mistakes]
+    mistakes.add_syntax(order, document.mistakes)
     if document.mistakes and not document.value:
         return None
     return Source(path, document.value, order, bool(mode & stat.S_IROTH))

@@ -186,7 +186,7 @@ class _Builder:
                 line, self._path(), "half a character (a surrogate escape); write the character itself"
             )
             text = ""
-        if text == "<<" and event.style is None and self._awaits_key():
+        if text == "<<" and not event.style and self._awaits_key():
             frame = self._frames[-1]
             frame.key, frame.merge_line = "<<", line
             return

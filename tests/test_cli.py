@@ -16,7 +16,6 @@ from probe_exporter import __version__
 from probe_exporter.cli import COMMANDS, cli
 from probe_exporter.cli.endings import run
 
-
 ROOT = Path(__file__).parent.parent
 
 
@@ -84,7 +83,9 @@ def test_help_imports_nothing_heavy() -> None:
         "heavy = {'prometheus_client', 'urllib3', 'voluptuous', 'yaml', 'uvicorn', 'cryptography', 'jinja2', 'ssl'}\n"
         "print('imported:', sorted(heavy & set(sys.modules)))"
     )
-    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30).stdout
+    output = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30
+    ).stdout
     assert output.endswith("imported: []\n")
 
 
@@ -154,3 +155,36 @@ def test_an_error_is_one_line(
     assert expected in output.err
     assert "a-secret" not in output.err
     assert "Traceback" not in output.err
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("probe_exporter fetch", ["fetchcert"]),
+        ("probe_exporter --log.st", ["--log.style"]),
+        ("probe_exporter probe --for", ["--format"]),
+        ("probe_exporter --config.file=x.yaml probe h", ["home"]),
+        ("probe_exporter --config.file=absent.yaml probe h", []),
+    ],
+)
+def test_completion(words: str, expected: list[str], tmp_path: Path) -> None:
+    (tmp_path / "x.yaml").write_text("gateways: {home: {}, cabin: {}}\n")
+    code = "import sys; sys.argv = ['probe_exporter']; from probe_exporter.cli import main; main()"
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "_PROBE_EXPORTER_COMPLETE": "bash_complete",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(len(words.split()) - 1),
+    }
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    assert result.stderr == ""
+    assert [line.partition(",")[2] for line in result.stdout.split()] == expected

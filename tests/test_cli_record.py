@@ -20,23 +20,36 @@ CANARY = "me@home"
 
 TEXTS = st.tuples(st.text(max_size=6), st.text(max_size=6)).map(CANARY.join)
 KEYS = (
-    st.sampled_from(["state", "name", "value", "mode", "serial", "din", "network_name", "version", "decoded_alert"])
+    st.sampled_from(
+        ["state", "name", "value", "mode", "serial", "din", "network_name", "version", "decoded_alert"]
+    )
     | TEXTS
 )
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXTS
 DOCUMENTS = st.recursive(
-    LEAVES, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=4), max_leaves=12
+    LEAVES,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=4),
+    max_leaves=12,
 )
 IDENTITIES = {
     "customer/registration": {"email": "me@example.com"},
-    "networks": [{"network_name": "Our Wi-Fi", "extra_ips": [{"ip": "192.0.2.7", "netmask": 24}], "hw_address": "a:b"}],
-    "site_info": {"site_name": "Smith", "utility": "Local Power", "state": "California", "timezone": "Europe/Berlin"},
+    "networks": [
+        {"network_name": "Our Wi-Fi", "extra_ips": [{"ip": "192.0.2.7", "netmask": 24}], "hw_address": "a:b"}
+    ],
+    "site_info": {
+        "site_name": "Smith",
+        "utility": "Local Power",
+        "state": "California",
+        "timezone": "Europe/Berlin",
+    },
     "status": {"din": "1232100-00-E--TG121000000E01", "git_hash": "14f7c1769ec307bb"},
     "system_status": {
         "battery_blocks": [{"PackageSerialNumber": "TG121000000E01", "PackagePartNumber": "2012170-25-E"}],
         "new_id": 123456789,
     },
-    "powerwalls": {"powerwalls": [{"PackageSerialNumber": "TG121000000E01", "commissioning_diagnostic": None}]},
+    "powerwalls": {
+        "powerwalls": [{"PackageSerialNumber": "TG121000000E01", "commissioning_diagnostic": None}]
+    },
 }
 
 
@@ -47,7 +60,18 @@ def scrubbed() -> dict[str, Any]:
 
 def test_what_tells_whose_gateway_it_is_goes() -> None:
     text = json.dumps(scrubbed())
-    for word in ("me@", "Our Wi-Fi", "192.0.2", "a:b", "Smith", "Local", "California", "Berlin", "TG12", "123456789"):
+    for word in (
+        "me@",
+        "Our Wi-Fi",
+        "192.0.2",
+        "a:b",
+        "Smith",
+        "Local",
+        "California",
+        "Berlin",
+        "TG12",
+        "123456789",
+    ):
         assert word not in text, word
 
 
@@ -79,7 +103,12 @@ def test_an_unknown_text_never_stays(endpoint: str, document: object) -> None:
 
 def test_a_fault_keeps_its_details() -> None:
     details = json.dumps([{"name": "PINV_alertID", "value": "PINV_a006"}, {"name": "Hz", "value": 51.25}])
-    fault = {"timestamp": 1, "decoded_alert": details, "ecu_package_serial_number": "CN1", "alert_name": "PINV_a006_x"}
+    fault = {
+        "timestamp": 1,
+        "decoded_alert": details,
+        "ecu_package_serial_number": "CN1",
+        "alert_name": "PINV_a006_x",
+    }
     result = Scrubber().scrub("system_status/grid_faults", [fault])[0]
     assert json.loads(result["decoded_alert"]) == json.loads(details)
     assert result["ecu_package_serial_number"] == "scrubbed-1"

@@ -27,7 +27,7 @@ from probe_exporter.fleet import Fleet
 from probe_exporter.telemetry import Telemetry
 
 ROOT = Path(__file__).parent.parent
-PATIENCE = 30.0
+PATIENCE = 15.0
 
 
 def free_port() -> int:
@@ -60,10 +60,10 @@ def read_until(process: subprocess.Popen[str], word: str) -> str:
     deadline = time.monotonic() + PATIENCE
     while word not in text and time.monotonic() < deadline:
         if select.select([process.stdout], [], [], 0.5)[0]:
-            line = process.stdout.readline()
-            if not line:
+            data = os.read(process.stdout.fileno(), 65_536)
+            if not data:
                 break
-            text += line
+            text += data.decode()
     assert word in text, text
     return text
 
@@ -119,14 +119,26 @@ def test_simulated_gateways_alone(number: signal.Signals, tmp_path: Path) -> Non
         assert list(config.gateways) == ["home", "cabin"]
         assert config.warnings == ()
         probed = subprocess.run(
-            [sys.executable, "-m", "probe_exporter", f"--config.file={file}", "probe", "--all", "--format", "table"],
+            [
+                sys.executable,
+                "-m",
+                "probe_exporter",
+                f"--config.file={file}",
+                "probe",
+                "--all",
+                "--format",
+                "table",
+            ],
             capture_output=True,
             text=True,
             check=False,
             timeout=PATIENCE,
         )
         assert probed.returncode == 1
-        assert [line.split()[:2] for line in probed.stdout.splitlines()[1:]] == [["home", "ok"], ["cabin", "connect"]]
+        assert [line.split()[:2] for line in probed.stdout.splitlines()[1:]] == [
+            ["home", "ok"],
+            ["cabin", "connect"],
+        ]
         code, errors = end(process, number)
     assert (code, errors) == (0, "")
 
@@ -152,7 +164,7 @@ def test_a_simulation_that_cannot_be(arguments: list[str], message: str) -> None
 
 def test_a_port_that_is_taken_is_one_line(tmp_path: Path) -> None:
     file = tmp_path / "probe_exporter.yaml"
-    file.write_text("gateways: {}\n")
+    file.write_text(f"gateways: {{home: {{tls_fingerprint: 'sha256:{'0' * 64}'}}}}\n")
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
         with program(
@@ -201,7 +213,7 @@ def test_reload_of_a_bad_file_changes_nothing(
     assert "the configuration stays as it was" in caplog.text
     assert fleet.config is before
     assert telemetry.registry.get_sample_value("probe_exporter_config_last_reload_successful") == 0.0
-    configured.write_text("gateways: {}\n")
+    configured.write_text("gateways: {cabin: {}}\n")
     assert reload() is None
     assert telemetry.registry.get_sample_value("probe_exporter_config_last_reload_successful") == 1.0
     fleet.close()

@@ -102,14 +102,20 @@ def test_several_gateways_share_the_families(fleet: Folder) -> None:
     result = fleet.run("probe", "--all")
     assert result.return_value == 0
     success = next(family for family in parse_text(result.stdout) if family.name == "probe_success")
-    assert {sample.labels["target"]: sample.value for sample in success.samples} == {"home": 1.0, "cabin": 1.0}
+    assert {sample.labels["target"]: sample.value for sample in success.samples} == {
+        "home": 1.0,
+        "cabin": 1.0,
+    }
     assert result.stdout.count("# TYPE probe_success") == 1
     assert result.stderr.strip().splitlines()[-1].startswith("2 gateways: 2 answered, none failed, in ")
 
 
 def test_json(fleet: Folder) -> None:
     documents = json.loads(fleet.run("probe", "--all", "--format", "json").stdout)
-    assert [(document["target"], document["success"]) for document in documents] == [("home", True), ("cabin", True)]
+    assert [(document["target"], document["success"]) for document in documents] == [
+        ("home", True),
+        ("cabin", True),
+    ]
     samples = {
         sample["name"]: sample["value"]
         for family in documents[0]["metrics"]
@@ -203,7 +209,9 @@ def test_check_shows_every_mistake(home: Folder) -> None:
 # fetchcert
 
 
-def test_fetchcert_without_a_file_prints_what_to_paste(home: Folder, gateways: dict[str, SimulatedGateway]) -> None:
+def test_fetchcert_without_a_file_prints_what_to_paste(
+    home: Folder, gateways: dict[str, SimulatedGateway]
+) -> None:
     result = home.run("fetchcert")
     assert result.return_value == 0
     fingerprint = gateways["home"].certificate.sha256
@@ -229,7 +237,9 @@ def test_fetchcert_saves_and_keeps(folder: Folder, gateways: dict[str, Simulated
     assert folder.run("probe").return_value == 0
 
 
-def test_a_certificate_that_differs_needs_force(folder: Folder, gateways: dict[str, SimulatedGateway]) -> None:
+def test_a_certificate_that_differs_needs_force(
+    folder: Folder, gateways: dict[str, SimulatedGateway]
+) -> None:
     other = make_certificate()
     file = folder.path / "home.pem"
     other.save(file)

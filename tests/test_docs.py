@@ -92,7 +92,9 @@ def test_configurations_in_the_readme_load(tmp_path: Path, monkeypatch: pytest.M
     for number, block in enumerate(blocks):
         path = tmp_path / f"{number}.yaml"
         path.write_text(
-            block.replace("/run/credentials/home", "password").replace("/var/lib/probe_exporter", str(tmp_path))
+            block.replace("/run/credentials/home", "password").replace(
+                "/var/lib/probe_exporter", str(tmp_path)
+            )
         )
         path.chmod(0o600)
         assert load_config(path).gateways

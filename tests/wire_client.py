@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import ssl
@@ -114,8 +115,8 @@ class Client:
     def login(self, password: str | None = None, wait: float = 5.0) -> Seen:
         fields = {"username": "customer", "email": "me@example.com", "password": password or self.password}
         seen = self.ask("login/Basic", method="POST", body=json.dumps(fields).encode(), wait=wait)
-        if seen.ending == "answered" and seen.status == 200:
-            self.token = seen.json()["token"]
+        with contextlib.suppress(ValueError, KeyError, TypeError, IndexError, RecursionError):
+            self.token = str(seen.json()["token"])
         return seen
 
     def ask(
@@ -153,9 +154,8 @@ class Client:
     def _read(self, deadline: float) -> tuple[Ending | None, bytes]:
         """How it ended, None where it goes on, and what came."""
         try:
-            return None, self._tls.read(1 << 16)
-        except ssl.SSLZeroReturnError:
-            return "closed", b""
+            data = self._tls.read(1 << 16)
+            return (None, data) if data else ("closed", b"")
         except ssl.SSLWantReadError:
             pass
         self.sock.settimeout(max(0.001, deadline - time.monotonic()))

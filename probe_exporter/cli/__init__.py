@@ -87,7 +87,9 @@ def _show_version(ctx: click.Context, parameter: click.Parameter, wanted: bool) 
     help="The configuration file. Without it: probe_exporter.yaml, then powerwall_exporter.yaml, in the current "
     "directory, the directory of the program and /etc/probe_exporter.",
 )
-@click.option("--log.level", "log_level", type=click.Choice(LEVELS), help="Log this and worse. Default: info.")
+@click.option(
+    "--log.level", "log_level", type=click.Choice(LEVELS), help="Log this and worse. Default: info."
+)
 @click.option(
     "--log.style",
     "log_style",

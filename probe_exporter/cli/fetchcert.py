@@ -28,7 +28,9 @@ class CertificateDiffersError(Exception):
 @click.option("--force", is_flag=True, help="Replace a stored certificate that differs.")
 @duration_option("--timeout", "10s", "How long to wait for one address of a gateway.")
 @click.pass_obj
-def fetchcert(settings: Settings, targets: tuple[str, ...], everything: bool, force: bool, timeout: float) -> int:
+def fetchcert(
+    settings: Settings, targets: tuple[str, ...], everything: bool, force: bool, timeout: float
+) -> int:
     """Save the certificate of gateways to their tls_cert_file.
 
     Shows subject, expiry and SHA-256. Nothing is sent to a gateway, and no password is needed. A gateway without

@@ -19,8 +19,18 @@ from probe_exporter.cli.endings import places
 if TYPE_CHECKING:
     from probe_exporter.config import Config
 
-_STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message", "taskName"}
-_LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+_STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {
+    "message",
+    "asctime",
+    "color_message",
+    "taskName",
+}
+_LEVELS: Final = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+}
 _log = logging.getLogger("probe_exporter")
 
 
@@ -93,7 +103,12 @@ class LogfmtFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The line."""
-        pairs = {"time": _time(record), "level": _level(record), "msg": record.getMessage(), **dict(_fields(record))}
+        pairs = {
+            "time": _time(record),
+            "level": _level(record),
+            "msg": record.getMessage(),
+            **dict(_fields(record)),
+        }
         return " ".join(f"{key}={_quoted(value)}" for key, value in pairs.items())
 
 
@@ -102,7 +117,12 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The line."""
-        pairs = {"time": _time(record), "level": _level(record), "msg": record.getMessage(), **dict(_fields(record))}
+        pairs = {
+            "time": _time(record),
+            "level": _level(record),
+            "msg": record.getMessage(),
+            **dict(_fields(record)),
+        }
         return json.dumps(pairs, default=str)
 
 

@@ -32,7 +32,12 @@ class Refusal(click.ClickException):
 def duration_option(name: str, default: str | None, description: str) -> Callable[[Command], Command]:
     """An option that takes a Go duration (``1m20s``) or a number of seconds, and gives seconds."""
     return click.option(
-        name, metavar="DURATION", default=default, show_default=default is not None, callback=_seconds, help=description
+        name,
+        metavar="DURATION",
+        default=default,
+        show_default=default is not None,
+        callback=_seconds,
+        help=description,
     )
 
 
@@ -46,7 +51,9 @@ def _seconds(ctx: click.Context, parameter: click.Parameter, text: str | None) -
     except ValueError:
         seconds = -1.0
     if seconds < 0.0:
-        raise click.BadParameter("this is no duration; write 10s, 1m20s or a number of seconds", ctx, parameter)
+        raise click.BadParameter(
+            "this is no duration; write 10s, 1m20s or a number of seconds", ctx, parameter
+        )
     return seconds
 
 
@@ -89,7 +96,20 @@ class Settings:
 def with_targets(command: Command) -> Command:
     """Give a command ``[TARGET]… [--all]``; `choose_targets` makes names of them."""
     command = click.option("--all", "everything", is_flag=True, help="Every configured gateway.")(command)
-    return click.argument("targets", metavar="[TARGET]...", nargs=-1)(command)
+    return click.argument("targets", metavar="[TARGET]...", nargs=-1, shell_complete=complete_target)(command)
+
+
+def complete_target(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """The configured names that begin so; none where the configuration cannot be read."""
+    from probe_exporter.config import load_config
+    from probe_exporter.errors import ProbeExporterError
+
+    options = ctx.parent.params if ctx.parent is not None else {}
+    try:
+        config = load_config(Settings(options.get("config_file"), None, "text").config_path())
+    except (ProbeExporterError, Refusal):
+        return []
+    return [name for name in config.gateways if name.startswith(incomplete)]
 
 
 def choose_targets(config: Config, targets: tuple[str, ...], everything: bool) -> list[str]:
@@ -97,8 +117,6 @@ def choose_targets(config: Config, targets: tuple[str, ...], everything: bool) -
     names = list(config.gateways)
     if everything and targets:
         raise Refusal("give targets or --all, not both")
-    if not names:
-        raise Refusal(f"{config.path}: there is no gateway in this configuration; add one below gateways:")
     if everything or (not targets and len(names) == 1):
         return names
     if not targets:

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     show_default=True,
     help="text and openmetrics are what Prometheus reads; several gateways are told apart by a label target.",
 )
-@duration_option("--timeout", None, "How long one probe may take, such as 10s; without it, what the module says.")
+@duration_option(
+    "--timeout", None, "How long one probe may take, such as 10s; without it, what the module says."
+)
 @click.pass_obj
 def probe(
     settings: Settings,

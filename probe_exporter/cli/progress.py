@@ -14,7 +14,9 @@ PARALLEL = 32
 T = TypeVar("T")
 
 
-def over_targets(names: Sequence[str], work: Callable[[str], T], label: str) -> Iterator[tuple[str, T | Exception]]:
+def over_targets(
+    names: Sequence[str], work: Callable[[str], T], label: str
+) -> Iterator[tuple[str, T | Exception]]:
     """Each name with what ``work`` gave or raised for it, in the order of the names, when all are done.
 
     The bar goes to standard error, and only where that is a terminal and there is more than one target.

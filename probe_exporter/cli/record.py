@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from probe_exporter import __version__
-from probe_exporter.cli.options import Refusal, Settings, choose_targets, duration_option
+from probe_exporter.cli.options import Refusal, Settings, choose_targets, complete_target, duration_option
 from probe_exporter.errors import GatewayError
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ _MAX_SIZE: Final = 32 << 20
 
 
 @click.command()
-@click.argument("target")
+@click.argument("target", shell_complete=complete_target)
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @duration_option("--timeout", "60s", "How long all requests together may take.")
 @click.pass_obj
@@ -50,7 +50,9 @@ def record(settings: Settings, target: str, file: Path, timeout: float) -> int:
     answers = document["endpoints"].values()
     good = sum(answer["status"] == 200 for answer in answers)
     silent = len(document["unanswered"])
-    click.echo(f"{file}: {len(answers)} answers, {good} of them good, and {silent} without an answer", err=True)
+    click.echo(
+        f"{file}: {len(answers)} answers, {good} of them good, and {silent} without an answer", err=True
+    )
     click.echo("Read the file before you send it on.", err=True)
     return 0
 
@@ -82,7 +84,9 @@ def _record(config: Config, name: str, timeout: float) -> dict[str, Any]:
             for endpoint in ENDPOINTS
             if endpoint.name in answered
         },
-        "unanswered": {name: one.error.reason for name, one in fetched.items() if one.error and one.answer is None},
+        "unanswered": {
+            name: one.error.reason for name, one in fetched.items() if one.error and one.answer is None
+        },
         "replaced": sorted(scrubber.replaced),
     }
 

@@ -57,7 +57,8 @@ def _object(result: ProbeResult) -> dict[str, Any]:
                 "type": family.type,
                 "help": family.documentation,
                 "samples": [
-                    {"name": sample.name, "labels": sample.labels, "value": sample.value} for sample in family.samples
+                    {"name": sample.name, "labels": sample.labels, "value": sample.value}
+                    for sample in family.samples
                 ],
             }
             for family in result.metrics
@@ -79,7 +80,17 @@ def as_table(results: Iterable[ProbeResult]) -> str:
     )
 
 
-_HEADINGS: Final = ("TARGET", "STATE", "GRID", "CHARGE %", "SOLAR kW", "HOME kW", "BATTERY kW", "GRID kW", "SECONDS")
+_HEADINGS: Final = (
+    "TARGET",
+    "STATE",
+    "GRID",
+    "CHARGE %",
+    "SOLAR kW",
+    "HOME kW",
+    "BATTERY kW",
+    "GRID kW",
+    "SECONDS",
+)
 _TEXT_COLUMNS: Final = 3
 _CATEGORIES: Final = ("solar", "load", "battery", "site")
 

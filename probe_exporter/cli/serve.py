@@ -13,7 +13,6 @@ import click
 from probe_exporter.cli.options import Settings
 
 if TYPE_CHECKING:
-    from probe_exporter.config import Config
     from probe_exporter.fleet import Fleet
     from probe_exporter.telemetry import Telemetry
 
@@ -38,7 +37,10 @@ DESCRIPTORS_PER_GATEWAY = 4
     help="TLS and basic auth for this port, in the format of Prometheus' exporter-toolkit.",
 )
 @click.option(
-    "--web.external-url", "external_url", metavar="URL", help="How Prometheus reaches this exporter; goes out at /sd."
+    "--web.external-url",
+    "external_url",
+    metavar="URL",
+    help="How Prometheus reaches this exporter; goes out at /sd.",
 )
 @click.option("--web.enable-lifecycle", "lifecycle", is_flag=True, help="Allow reloading by POST /-/reload.")
 @click.pass_obj
@@ -85,7 +87,8 @@ def run(
         web_config_file=web_config_file,
         reload=reloader(settings, fleet, telemetry),
     )
-    _announce(config, options.listen_address)
+    extra = {"config": config.path, "gateways": len(config.gateways), "address": options.listen_address}
+    _log.info("serving", extra=extra)
     try:
         serve_web(create_app(fleet, Prober(telemetry), telemetry, options), options)
     finally:
@@ -109,13 +112,6 @@ def reloader(settings: Settings, fleet: Fleet, telemetry: Telemetry) -> Callable
         return None
 
     return reload
-
-
-def _announce(config: Config, listen_address: str) -> None:
-    extra = {"config": config.path, "gateways": len(config.gateways), "address": listen_address}
-    _log.info("serving", extra=extra)
-    if not config.gateways:
-        _log.warning("no gateway is configured, so every /probe answers 404; add one below gateways:")
 
 
 def _raise_descriptor_limit(gateways: int) -> None:

@@ -31,6 +31,7 @@ _SCENARIOS: Final[dict[str, tuple[ProfileName, ...]]] = {
 }
 """The profiles of living sites that a scenario deals out in turn."""
 
+
 @click.command()
 @click.option(
     "--gateways",
@@ -71,7 +72,12 @@ _SCENARIOS: Final[dict[str, tuple[ProfileName, ...]]] = {
 )
 @click.option("--serve", "serving", is_flag=True, help="Start the exporter as well.")
 @click.option(
-    "--web.listen-address", "listen_address", metavar="ADDR", default=":9871", show_default=True, help="For --serve."
+    "--web.listen-address",
+    "listen_address",
+    metavar="ADDR",
+    default=":9871",
+    show_default=True,
+    help="For --serve.",
 )
 @click.pass_obj
 def simulate(
@@ -97,10 +103,15 @@ def simulate(
         try:
             farm.start()
         except OSError as error:
-            raise Refusal(f"cannot listen: {error.strerror or type(error).__name__}; choose another --port") from error
+            raise Refusal(
+                f"cannot listen: {error.strerror or type(error).__name__}; choose another --port"
+            ) from error
         for fault in faults:
             _break(farm.gateways, fault)
-        path = write or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="simulated-"))) / "gateways.yaml"
+        path = (
+            write
+            or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="simulated-"))) / "gateways.yaml"
+        )
         farm.write_config(path)
         click.echo(_welcome(farm.gateways, path, listen_address if serving else None))
         if serving:
@@ -174,10 +185,10 @@ def _welcome(sites: dict[str, SimulatedGateway], path: Path, listen_address: str
         host, _, port = listen_address.rpartition(":")
         url = f"http://{host or 'localhost'}:{port}"
         lines += [
-            f"Open   {url}/",
-            f"Probe  curl '{url}/probe?target={first}'",
-            f"Own    curl {url}/metrics",
-            f"Find   curl {url}/sd          (what Prometheus discovers)",
+            f"In a browser:         {url}/",
+            f"A gateway's metrics:  curl '{url}/probe?target={first}'",
+            f"The exporter's own:   curl {url}/metrics",
+            f"For Prometheus:       curl {url}/sd",
         ]
     return "\n".join([*lines, "", "Ctrl-C ends it."])
 

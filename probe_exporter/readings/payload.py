@@ -41,7 +41,7 @@ def clean(text: str) -> str:
 
 
 MAX_ELEMENTS = 1500
-"""Elements of a list that are read: more than the series that an endpoint may give, so that the rest shows as dropped."""
+"""Elements of a list that are read: more than an endpoint may give series, so that the rest shows as dropped."""
 
 
 class Payload:

@@ -44,6 +44,8 @@ class Connection(asyncio.Protocol):
         self._started = False
         self._silent = False
         self._drip: float | None = None
+        self._dripping = bytearray()
+        self._drip_timer: asyncio.TimerHandle | None = None
         self._buffer = bytearray()
         self._steps: Steps | None = None
         self._keep_alive = True
@@ -64,6 +66,8 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop()
+        if self._drip_timer is not None:
+            self._drip_timer.cancel()
         self._host.connections.discard(self)
         self._host.counts.closed()
 
@@ -153,8 +157,6 @@ class Connection(asyncio.Protocol):
                 self._buffer += data
         except ssl.SSLWantReadError:
             return
-        except ssl.SSLZeroReturnError:
-            pass
         self._transport.close()
 
     def _flush(self) -> None:
@@ -163,13 +165,15 @@ class Connection(asyncio.Protocol):
             return
         if self._drip is None:
             self._transport.write(data)
-        else:
-            self._drip_out(data)
+            return
+        self._dripping += data
+        if self._drip_timer is None:
+            self._drip_out(self._drip)
 
-    def _drip_out(self, data: bytes) -> None:
-        self._transport.write(data[:1])
-        if data[1:] and self._drip is not None:
-            self._timer = self._loop.call_later(self._drip, self._drip_out, data[1:])
+    def _drip_out(self, pause: float) -> None:
+        self._transport.write(self._dripping[:1])
+        del self._dripping[:1]
+        self._drip_timer = self._loop.call_later(pause, self._drip_out, pause) if self._dripping else None
 
     # Requests
 

@@ -55,7 +55,7 @@ class Kind:
     """A row of the table. ``play`` gives the steps of a spoilt answer, None where the connection itself is spoilt.
 
     The first of ``phases`` is the one that is meant when a fault names none. ``session`` marks kinds that strike
-    requests with a good token only, so that the login before them succeeds. ``keeps_answer`` marks those after
+    data requests with a good token only, so that the login before them succeeds. ``keeps_answer`` marks those after
     which the right answer arrives all the same.
     """
 
@@ -79,9 +79,9 @@ class Kind:
 
     def strikes(self, fault: Fault, request: Request, allowed: bool) -> bool:
         """Whether ``fault`` is about this request; ``allowed`` says whether it carries a good token."""
-        if self.play is None or (self.session and not allowed):
+        if self.play is None:
             return False
         endpoint = request.endpoint
         if self.phase(fault) == "login" or endpoint == LOGIN:
             return endpoint == LOGIN and (self.phase(fault) == "login" or fault.endpoint == LOGIN)
-        return fnmatchcase(endpoint, fault.endpoint)
+        return (allowed or not self.session) and fnmatchcase(endpoint, fault.endpoint)

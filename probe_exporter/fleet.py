@@ -106,8 +106,13 @@ class Memory:
 class Site:
     """One configured gateway: its configuration, its client, its memory."""
 
-    def __init__(self, config: GatewayConfig, modules: Callable[[GatewayConfig, str | None], Module],
-                 gateway: Gateway, memory: Memory) -> None:
+    def __init__(
+        self,
+        config: GatewayConfig,
+        modules: Callable[[GatewayConfig, str | None], Module],
+        gateway: Gateway,
+        memory: Memory,
+    ) -> None:
         self.config = config
         self.gateway = gateway
         self.memory = memory
@@ -173,7 +178,8 @@ class Fleet:
             store = LoginStore(config.state_directory, self._clock) if config.state_directory else None
             old = self._sites
             sites = {
-                name: self._site(config, gateway, old.get(name), store) for name, gateway in config.gateways.items()
+                name: self._site(config, gateway, old.get(name), store)
+                for name, gateway in config.gateways.items()
             }
             self._config = config
             self._sites = sites
@@ -193,7 +199,9 @@ class Fleet:
         for site in self._sites.values():
             site.gateway.close()
 
-    def _site(self, config: Config, gateway: GatewayConfig, old: Site | None, store: LoginStore | None) -> Site:
+    def _site(
+        self, config: Config, gateway: GatewayConfig, old: Site | None, store: LoginStore | None
+    ) -> Site:
         if old is not None and _identity(old.config) == _identity(gateway):
             return Site(gateway, config.module_for, old.gateway, old.memory)
         login = Login(gateway, self._clock, store)

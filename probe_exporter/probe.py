@@ -74,8 +74,12 @@ class Prober:
         except Exception as error:  # noqa: BLE001
             # A defect of ours must cost one answer, not the process; the traceback stays out of the log because
             # its lines may quote what a gateway sent.
-            log.error("%s: a defect of the exporter ended the probe: %s; please report it", site.name, _place(error))
-            result = _failed(site, module, self._clock.time(), 0.0, "decode", f"internal error: {_place(error)}")
+            log.error(
+                "%s: a defect of the exporter ended the probe: %s; please report it", site.name, _place(error)
+            )
+            result = _failed(
+                site, module, self._clock.time(), 0.0, "decode", f"internal error: {_place(error)}"
+            )
         finally:
             telemetry.probes_in_flight.dec()
         telemetry.probe_duration.observe(result.duration)
@@ -83,7 +87,6 @@ class Prober:
             telemetry.count_probe_failure(result.reason)
         _remember(site, module, result, self._clock.monotonic())
         return result
-
 
     def _probe_alone(self, site: Site, module: Module, deadline: float) -> ProbeResult:
         """One probe of a gateway at a time: another module's waits, and counts the wait into its own deadline."""
@@ -102,9 +105,13 @@ def unanswered(site: Site, module: Module, started: float, duration: float = 0.0
     return _failed(site, module, started, duration, "timeout", error)
 
 
-def _failed(site: Site, module: Module, started: float, duration: float, reason: str, error: str) -> ProbeResult:
+def _failed(
+    site: Site, module: Module, started: float, duration: float, reason: str, error: str
+) -> ProbeResult:
     verdict = Verdict(False, reason, duration, pinned=site.config.pin is not None)
-    return ProbeResult(site.name, module.name, started, verdict, error, tuple(probe_metrics(verdict)), log=(error,))
+    return ProbeResult(
+        site.name, module.name, started, verdict, error, tuple(probe_metrics(verdict)), log=(error,)
+    )
 
 
 def _place(error: BaseException) -> str:

@@ -30,10 +30,14 @@ class Telemetry:
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
-        build = self._gauge("build_info", "1, with the version of the exporter and of Python.", ("version", "python"))
+        build = self._gauge(
+            "build_info", "1, with the version of the exporter and of Python.", ("version", "python")
+        )
         build.labels(__version__, platform.python_version()).set(1)
         self.probes = self._counter("probes", "Probes that were run; shared and cached answers do not count.")
-        self._probe_failures = self._reasons("probe_failures", "Probes that ended with probe_success 0, by reason.")
+        self._probe_failures = self._reasons(
+            "probe_failures", "Probes that ended with probe_success 0, by reason."
+        )
         self.probe_duration = Histogram(
             "probe_exporter_probe_duration_seconds",
             "How long probes took, in seconds.",
@@ -41,12 +45,16 @@ class Telemetry:
             registry=self.registry,
         )
         self.probes_in_flight = self._gauge("probes_in_flight", "Probes that are running now.")
-        self.gateway_requests = self._counter("gateway_requests", "Requests sent to gateways, logins included.")
+        self.gateway_requests = self._counter(
+            "gateway_requests", "Requests sent to gateways, logins included."
+        )
         self._request_failures = self._reasons("gateway_request_failures", "Requests that failed, by reason.")
         self.logins = self._counter("logins", "Logins sent to gateways.")
         self._login_failures = self._reasons("login_failures", "Logins that failed, by reason.")
         self.retries = self._counter("retries", "Connections tried again after a failure to connect.")
-        self.shared_probes = self._counter("shared_probes", "Probes answered by one that was already running.")
+        self.shared_probes = self._counter(
+            "shared_probes", "Probes answered by one that was already running."
+        )
         self.unknown_target_requests = self._counter(
             "unknown_target_requests", "Requests for a target that is not configured."
         )
@@ -55,7 +63,8 @@ class Telemetry:
             "config_last_reload_successful", "Whether the last reload of the configuration succeeded, 1 or 0."
         )
         self.config_last_reload_success_timestamp = self._gauge(
-            "config_last_reload_success_timestamp_seconds", "When the configuration was last loaded, in Unix seconds."
+            "config_last_reload_success_timestamp_seconds",
+            "When the configuration was last loaded, in Unix seconds.",
         )
 
     def count_probe_failure(self, reason: str) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -34,3 +36,17 @@ def recorded_payloads() -> Path:
 def recordings() -> Path:
     """The folder of recorded payloads."""
     return recorded_payloads()
+
+
+@pytest.fixture
+def logging_restored() -> Iterator[None]:
+    """Undo what a command does to logging."""
+    root, ours = logging.getLogger(), logging.getLogger("probe_exporter")
+    probes = logging.getLogger("probe_exporter.probe")
+    handlers, raising = root.handlers[:], logging.raiseExceptions
+    levels = [(logger, logger.level) for logger in (root, ours, probes)]
+    yield
+    root.handlers[:] = handlers
+    logging.raiseExceptions = raising
+    for logger, level in levels:
+        logger.setLevel(level)

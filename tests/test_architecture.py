@@ -19,7 +19,7 @@ LAYERS = (
     {"metrics"},
     {"readings"},
     {"config"},
-    {"settings", "schema", "typed_yaml", "secrets", "durations"},
+    {"settings", "sources", "schema", "typed_yaml", "secrets", "durations"},
     {"telemetry"},
     {"clock"},
     {"errors"},

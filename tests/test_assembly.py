@@ -113,7 +113,10 @@ def test_endpoints_that_are_not_there_show_nothing_but_that() -> None:
         True,
         None,
         0.25,
-        (EndpointOutcome("status", False, False, 0.1, None, "http"), EndpointOutcome("operation", True, True, 0.2, 30.0)),
+        (
+            EndpointOutcome("status", False, False, 0.1, None, "http"),
+            EndpointOutcome("operation", True, True, 0.2, 30.0),
+        ),
     )
     samples = values(probe_metrics(verdict))
     assert {key: value for key, value in samples.items() if key[1:] == ("status",)} == {

@@ -6,23 +6,13 @@ import io
 import json
 import logging
 import re
-from collections.abc import Iterator
 
 import pytest
 
 from probe_exporter.cli import logs
 from probe_exporter.secrets import Secret
 
-
-@pytest.fixture(autouse=True)
-def _logging_restored() -> Iterator[None]:
-    root, ours = logging.getLogger(), logging.getLogger("probe_exporter")
-    handlers, level, our_level, raising = root.handlers[:], root.level, ours.level, logging.raiseExceptions
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    ours.setLevel(our_level)
-    logging.raiseExceptions = raising
+pytestmark = pytest.mark.usefixtures("logging_restored")
 
 
 def lines(style: str, level: str = "info", **extra: object) -> str:

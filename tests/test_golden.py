@@ -15,7 +15,7 @@ import pytest
 
 from probe_exporter.fleet import Fleet
 from probe_exporter.metrics.exposition import Format, render
-from probe_exporter.probe import ProbeResult, Prober
+from probe_exporter.probe import Prober, ProbeResult
 from probe_exporter.simulator import RecordedSystem, SimulatedGateway
 from probe_exporter.telemetry import Telemetry
 from tests import configs

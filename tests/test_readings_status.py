@@ -189,3 +189,9 @@ def test_without_an_answer_nothing_is_said() -> None:
         "powerwall_update_info",
     ):
         assert samples_of(Readings(), name) == {}
+
+
+def test_a_status_without_a_version_has_no_info() -> None:
+    readings = readings_from(status={"is_new": False})
+    assert samples_of(readings, "powerwall_info") == {}
+    assert samples_of(readings, "powerwall_gateway_info") == {}

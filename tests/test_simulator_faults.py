@@ -142,7 +142,7 @@ WIRE: dict[str, tuple[dict[str, Any], str, Check]] = {
         lambda seen: (
             seen.headers["content-length"] == str(HUGE)
             and seen.body.strip() == b"["
-            and len(seen.raw) >= 1 << 21
+            and len(seen.raw) >= 1 << 18
         ),
     ),
     "gzip_bomb": (
@@ -195,7 +195,7 @@ ANSWERS: dict[str, tuple[dict[str, Any], str, Check]] = {
 BODIES: dict[str, tuple[dict[str, Any], str, Check]] = {
     "truncated_json": ({}, "meters/aggregates", raw(is_truncated)),
     "deep_nesting": ({}, "operation", raw(lambda body: body == b"[" * DEPTH + b"]" * DEPTH)),
-    "wrong_types": ({}, "operation", holds(lambda value: value["real_mode"] == 16 and isinstance(value["backup_reserve_percent"], dict))),
+    "wrong_types": ({}, "operation", holds(lambda value: value["real_mode"] == 16)),
     "wrong_document": ({}, "operation", holds(lambda value: isinstance(value, list))),
     "wrong_document of a list": ({}, "networks", holds(lambda value: isinstance(value, dict))),
     "nulls": ({}, "meters/aggregates", holds(lambda value: set(leaves(value)) == {None} and "site" in value)),
@@ -211,7 +211,11 @@ BODIES: dict[str, tuple[dict[str, Any], str, Check]] = {
     "long_strings": ({}, "site_info/site_name", holds(lambda value: len(value["site_name"]) == 200_000)),
     "many_batteries": ({"count": 7_000}, "system_status", holds(lambda value: len(value["battery_blocks"]) == 7_000)),
     "many_batteries by default": ({}, "system_status", lambda seen: len(seen.raw) > 1 << 20),
-    "many_entries": ({"count": 3_000}, "networks", holds(lambda value: len({one["network_name"] for one in value}) == 3_000)),
+    "many_entries": (
+        {"count": 3_000},
+        "networks",
+        holds(lambda value: len({network["network_name"] for network in value}) == 3_000),
+    ),
     "many_entries of an object": ({"count": 3_000}, "meters/aggregates", holds(lambda value: len(value) == 3_004)),
     "duplicate_serials": (
         {},
@@ -227,11 +231,12 @@ BODIES: dict[str, tuple[dict[str, Any], str, Check]] = {
     "zero_counters": (
         {},
         "meters/aggregates",
-        holds(lambda value: {one[name] for one in value.values() for name in ("energy_exported", "energy_imported")} == {0}),
+        holds(lambda value: {one["energy_exported"] + one["energy_imported"] for one in value.values()} == {0}),
     ),
     "zero_counters after a start": ({}, "status", holds(lambda value: value["up_time_seconds"] == "1m17.25s")),
 }  # fmt: skip
 
+ENDLESS = {"endless_headers", "huge_body"}
 CONNECTIONS = {"refuse", "black_hole"}
 """Kinds that have tests of their own below."""
 
@@ -242,7 +247,7 @@ def test_a_fault_does_what_its_row_says(gateway: SimulatedGateway, row: str) -> 
     fault = gateway.faults.add(row.partition(" ")[0], endpoint=endpoint, **options)
     wait = 0.35 if row.startswith(("hang", "drip")) else 5.0
     with logged_in(gateway) as client:
-        seen = client.ask(endpoint, wait=wait, limit=1 << 18 if row == "endless_headers" else 1 << 23)
+        seen = client.ask(endpoint, wait=wait, limit=1 << 18 if row in ENDLESS else 1 << 22)
     assert check(seen), (seen.ending, seen.raw[:400], len(seen.raw))
     assert gateway.faults.strikes(fault) == 1
 
@@ -252,10 +257,8 @@ def test_every_kind_has_a_row() -> None:
     assert all(kind.summary for kind in KINDS.values())
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", sorted(set(KINDS) - CONNECTIONS))
 def test_a_fault_leaves_other_endpoints_alone(gateway: SimulatedGateway, kind: str) -> None:
-    if kind in CONNECTIONS:
-        pytest.skip("there is no endpoint without a connection")
     gateway.faults.add(kind, endpoint="meters/*", phase="headers" if kind == "certificate_swap" else None)
     with logged_in(gateway) as client:
         assert client.ask("system_status/soe").json()["percentage"] > 0
@@ -426,6 +429,7 @@ def test_a_reboot_goes_through_its_stages(gateway: SimulatedGateway) -> None:
         assert client.ask("meters/aggregates").status == 403
         client.login()
         assert client.ask("meters/aggregates").json()["solar"]["energy_exported"] > 0
+        assert client.ask("status").json()["up_time_seconds"].startswith("0m")
     assert reboot.advance() == "done"
     assert reboot.advance() == "done"
 

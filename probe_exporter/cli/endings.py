@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Final
+from typing import Final, NoReturn
 
 import click
 
@@ -15,13 +16,13 @@ from probe_exporter.errors import ProbeExporterError
 _PACKAGE: Final = str(Path(__file__).parent.parent)
 
 
-def run(command: click.Command) -> None:
-    """Run the command line and end the process.
+def run(command: click.Command, arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line, ``arguments`` or else those of the process, and end the process.
 
     Exit codes: 0; 1 for a target that failed or an end by Ctrl-C; 2 for the command line or the configuration.
     """
     try:
-        result = command.main(standalone_mode=False)
+        result = command.main(arguments, standalone_mode=False)
         code = result if isinstance(result, int) else 0
         sys.stdout.flush()
     except click.ClickException as error:

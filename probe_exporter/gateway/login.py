@@ -106,7 +106,10 @@ class Login:
             return b""
         if self._headers[0] is not token:
             text = token.reveal()
-            self._headers = (token, f"Cookie: AuthCookie={text}\r\nAuthorization: Bearer {text}\r\n".encode("ascii"))
+            self._headers = (
+                token,
+                f"Cookie: AuthCookie={text}\r\nAuthorization: Bearer {text}\r\n".encode("ascii"),
+            )
         return self._headers[1]
 
     def cooldown(self) -> float:
@@ -134,7 +137,9 @@ class Login:
         wait = format_duration(float(round(left)) or 1.0)
         match self.state.rest_reason if self.resting_refused else "":
             case "":
-                raise LoginRestError(f"the last login was less than a minute ago; the next is tried in {wait}")
+                raise LoginRestError(
+                    f"the last login was less than a minute ago; the next is tried in {wait}"
+                )
             case "rate_limited":
                 raise RateLimitError(f"the gateway limits logins; the next is tried in {wait}")
             case "busy":

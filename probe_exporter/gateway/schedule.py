@@ -81,7 +81,9 @@ class Schedule:
         entries = [
             entry
             for entry in self.entries.values()
-            if entry.endpoint.collector in collectors and entry.endpoint.name not in without and entry.due(now)
+            if entry.endpoint.collector in collectors
+            and entry.endpoint.name not in without
+            and entry.due(now)
         ]
         if self._fresh:
             return [entry.endpoint for entry in entries]
@@ -89,10 +91,14 @@ class Schedule:
         slow.sort(key=lambda entry: -1.0 if entry.asked is None else entry.asked)
         chosen = {entry.endpoint.name for entry in slow[:SLOW_PER_PROBE]}
         return [
-            entry.endpoint for entry in entries if entry.endpoint.tier != "slow" or entry.endpoint.name in chosen
+            entry.endpoint
+            for entry in entries
+            if entry.endpoint.tier != "slow" or entry.endpoint.name in chosen
         ]
 
-    def note(self, endpoint: Endpoint, error: GatewayError | None, duration: float | None, now: float) -> None:
+    def note(
+        self, endpoint: Endpoint, error: GatewayError | None, duration: float | None, now: float
+    ) -> None:
         """Remember what became of a request. ``duration`` in seconds; None where nothing was sent."""
         entry = self.entries[endpoint.name]
         self._fresh = False
@@ -112,4 +118,3 @@ class Schedule:
     def _spread(self, endpoint: Endpoint) -> float:
         """A factor of 1.0 to 1.2, so that what was found absent at once is not asked again at once."""
         return 1.0 + zlib.crc32(f"{self._name}/{endpoint.name}".encode()) % 1000 / 5000.0
-

@@ -42,7 +42,9 @@ class LoginStore:
             with self._path(config).open("rb") as file:
                 saved = json.loads(file.read(_MAX_BYTES))
             salt = bytes.fromhex(saved["salt"])
-            if saved["format"] != _FORMAT or not hmac.compare_digest(saved["identity"], _identity(config, salt)):
+            if saved["format"] != _FORMAT or not hmac.compare_digest(
+                saved["identity"], _identity(config, salt)
+            ):
                 return None
             return self._restore(saved)
         except FileNotFoundError:
@@ -76,7 +78,9 @@ class LoginStore:
         try:
             _write(self._path(config), json.dumps(document).encode("ascii"))
         except OSError as error:
-            log.warning("%s: the session cannot be saved in %s: %s", config.name, self.directory, error.strerror)
+            log.warning(
+                "%s: the session cannot be saved in %s: %s", config.name, self.directory, error.strerror
+            )
 
     def _path(self, config: GatewayConfig) -> Path:
         """Named after a hash: a gateway's name may hold anything, even a slash."""

@@ -90,7 +90,9 @@ class Connection:
             except (ssl.SSLWantReadError, ssl.SSLWantWriteError) as error:
                 self._wait(deadline, isinstance(error, ssl.SSLWantWriteError))
             except OSError as error:
-                raise ConnectError(f"the connection broke while the request was sent: {describe(error)}") from error
+                raise ConnectError(
+                    f"the connection broke while the request was sent: {describe(error)}"
+                ) from error
 
     def receive(self) -> bytes | None:
         """What has arrived; b"" at the end of the stream, None when nothing is there yet. Raises ConnectError."""
@@ -204,6 +206,8 @@ class Dialler:
     def __init__(self, config: GatewayConfig) -> None:
         self._config = config
         self._preferred = 0
+        self.certificate: bytes | None = None
+        """The certificate that the gateway showed last, DER."""
 
     def dial(self, connect_timeout: float, deadline: float) -> Connection:
         """A pinned connection before ``deadline`` (monotonic seconds).
@@ -230,7 +234,12 @@ class Dialler:
         raise error or ConnectError("there was no time left to connect")
 
     def dial_patiently(
-        self, connect_timeout: float, deadline: float, interval: float, patience: float, on_retry: Callable[[], None]
+        self,
+        connect_timeout: float,
+        deadline: float,
+        interval: float,
+        patience: float,
+        on_retry: Callable[[], None],
     ) -> Connection:
         """As `dial`, and a ConnectError is tried again every ``interval`` seconds, for ``patience`` seconds."""
         give_up = min(deadline, time.monotonic() + patience)
@@ -244,6 +253,7 @@ class Dialler:
             on_retry()
 
     def _accept(self, connection: Connection) -> None:
+        self.certificate = connection.certificate
         try:
             check_pin(self._config, connection.certificate)
         except PinError:

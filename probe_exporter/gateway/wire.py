@@ -105,7 +105,8 @@ class AnswerReader:
             self._read_head()
             return
         self._headers = {
-            name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])
+            name.strip().lower(): value.strip()
+            for name, _, value in (line.partition(":") for line in lines[1:])
         }
         self._choose_framing(version)
 

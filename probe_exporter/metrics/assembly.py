@@ -48,7 +48,9 @@ def assemble(
         if not samples:
             continue
         room -= len(samples)
-        endpoint_room[family.endpoint] = endpoint_room.get(family.endpoint, MAX_ENDPOINT_SERIES) - len(samples)
+        endpoint_room[family.endpoint] = endpoint_room.get(family.endpoint, MAX_ENDPOINT_SERIES) - len(
+            samples
+        )
         result.metrics.append(_metric(family, samples))
     return result
 
@@ -77,6 +79,7 @@ def _metric(family: Family, samples: dict[tuple[str, ...], float]) -> Metric:
     metric = Metric(name, family.help, family.kind)
     names = family.labels
     metric.samples = [
-        PrometheusSample(family.name, dict(zip(names, labels, strict=True)), value) for labels, value in samples.items()
+        PrometheusSample(family.name, dict(zip(names, labels, strict=True)), value)
+        for labels, value in samples.items()
     ]
     return metric

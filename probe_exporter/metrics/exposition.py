@@ -69,7 +69,9 @@ def _lines(metric: Metric, openmetrics: bool) -> Iterator[str]:
 def _number(value: float) -> str:
     """As Go writes it; a short one needs no exponent, and Python writes it alike."""
     text = repr(value)
-    return text if len(text) < 8 and type(value) is float and "n" not in text else str(floatToGoString(value))
+    if len(text) < 8 and type(value) is float and "n" not in text:
+        return text
+    return str(floatToGoString(value))  # type: ignore[no-untyped-call]  # untyped in prometheus_client
 
 
 def _escape(text: str) -> str:

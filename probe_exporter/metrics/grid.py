@@ -24,7 +24,9 @@ def _services(readings: Readings) -> Iterable[Sample]:
 
 
 def _island_status(readings: Readings) -> Iterable[Sample]:
-    return () if readings.system_status is None else state_set(readings.system_status.island_state, GRID_STATES)
+    return (
+        () if readings.system_status is None else state_set(readings.system_status.island_state, GRID_STATES)
+    )
 
 
 def _faults(readings: Readings) -> GridFaults:

@@ -48,8 +48,14 @@ def _status(readings: Readings) -> Iterable[Sample]:
 
 
 FAMILIES: tuple[Family, ...] = (
-    _each("powerwall_network_enabled", "enabled: 1 where the interface is enabled.", lambda network: network.enabled),
-    _each("powerwall_network_active", "active: 1 where the interface is active.", lambda network: network.active),
+    _each(
+        "powerwall_network_enabled",
+        "enabled: 1 where the interface is enabled.",
+        lambda network: network.enabled,
+    ),
+    _each(
+        "powerwall_network_active", "active: 1 where the interface is active.", lambda network: network.active
+    ),
     _each(
         "powerwall_network_primary",
         "primary: 1 for the interface that the gateway prefers.",

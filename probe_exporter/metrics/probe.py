@@ -43,9 +43,17 @@ class Verdict:
 
 
 PROBE_FAMILIES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
-    ("probe_success", "1 when a core endpoint gave a usable answer in this probe and no login was refused.", ()),
+    (
+        "probe_success",
+        "1 when a core endpoint gave a usable answer in this probe and no login was refused.",
+        (),
+    ),
     ("probe_duration_seconds", "How long this probe took, in seconds.", ()),
-    ("probe_failure_reason", "Why the probe failed: exactly one reason is 1 when probe_success is 0.", ("reason",)),
+    (
+        "probe_failure_reason",
+        "Why the probe failed: exactly one reason is 1 when probe_success is 0.",
+        ("reason",),
+    ),
     (
         "powerwall_endpoint_supported",
         (
@@ -54,8 +62,16 @@ PROBE_FAMILIES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         ),
         ("endpoint",),
     ),
-    ("powerwall_endpoint_up", "Whether the endpoint's last request was answered with usable JSON.", ("endpoint",)),
-    ("powerwall_endpoint_duration_seconds", "How long the endpoint's last request took, in seconds.", ("endpoint",)),
+    (
+        "powerwall_endpoint_up",
+        "Whether the endpoint's last request was answered with usable JSON.",
+        ("endpoint",),
+    ),
+    (
+        "powerwall_endpoint_duration_seconds",
+        "How long the endpoint's last request took, in seconds.",
+        ("endpoint",),
+    ),
     (
         "powerwall_endpoint_age_seconds",
         "Age in seconds of the endpoint's answer that this probe shows; 0 when it was asked just now.",
@@ -76,13 +92,21 @@ PROBE_FAMILIES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         "Counter readings that this probe kept to itself because they look like a false step back.",
         (),
     ),
-    ("powerwall_login_cooldown_seconds", "Seconds until a login at this gateway may be tried again; 0 for now.", ()),
+    (
+        "powerwall_login_cooldown_seconds",
+        "Seconds until a login at this gateway may be tried again; 0 for now.",
+        (),
+    ),
     (
         "powerwall_tls_certificate_not_after_timestamp_seconds",
         "When the certificate that the gateway shows expires, in Unix seconds.",
         (),
     ),
-    ("powerwall_tls_pinned", "Whether the gateway's certificate is pinned; 0 means that it is not validated.", ()),
+    (
+        "powerwall_tls_pinned",
+        "Whether the gateway's certificate is pinned; 0 means that it is not validated.",
+        (),
+    ),
 )
 """Name, help and labels of every family here. All are gauges."""
 

@@ -21,7 +21,14 @@ def _site(
         return () if readings.site_info is None else one(value(readings.site_info))
 
     return Family(
-        name, "gauge", f"/api/site_info {documentation}{_TEN_MINUTES}", "site_info", read, (), "site", hardware
+        name,
+        "gauge",
+        f"/api/site_info {documentation}{_TEN_MINUTES}",
+        "site_info",
+        read,
+        (),
+        "site",
+        hardware,
     )
 
 
@@ -177,7 +184,8 @@ FAMILIES: tuple[Family, ...] = (
     Family(
         "powerwall_generator_info",
         "gauge",
-        "/api/generators disconnect_type: how a generator is switched in; None where there is none." + _TEN_MINUTES,
+        "/api/generators disconnect_type: how a generator is switched in; None where there is none."
+        + _TEN_MINUTES,
         "generators",
         _generator_info,
         ("disconnect_type",),

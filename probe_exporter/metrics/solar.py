@@ -113,24 +113,31 @@ FAMILIES: tuple[Family, ...] = (
         lambda solar: solar.power,
     ),
     _inverter(
-        "powerwall_pv_inverter_output_volts", "pvac_status.v_out: output voltage.", lambda solar: solar.voltage
+        "powerwall_pv_inverter_output_volts",
+        "pvac_status.v_out: output voltage.",
+        lambda solar: solar.voltage,
     ),
     _inverter(
-        "powerwall_pv_inverter_output_amperes", "pvac_status.i_out: output current.", lambda solar: solar.current
+        "powerwall_pv_inverter_output_amperes",
+        "pvac_status.i_out: output current.",
+        lambda solar: solar.current,
     ),
     _inverter(
-        "powerwall_pv_inverter_output_hertz", "pvac_status.f_out: output frequency.", lambda solar: solar.frequency
+        "powerwall_pv_inverter_output_hertz",
+        "pvac_status.f_out: output frequency.",
+        lambda solar: solar.frequency,
     ),
     _inverter(
         "powerwall_pv_inverter_output_reactive_power_vars",
         "pvac_status.q_out: output of reactive power in var.",
         lambda solar: solar.reactive_power,
     ),
+    _states("powerwall_pv_inverter_state", "pvac_status.state", lambda solar: solar.state, INVERTER_STATES),
     _states(
-        "powerwall_pv_inverter_state", "pvac_status.state", lambda solar: solar.state, INVERTER_STATES
-    ),
-    _states(
-        "powerwall_pv_inverter_grid_state", "pvac_status.grid_state", lambda solar: solar.grid_state, GRID_STATES
+        "powerwall_pv_inverter_grid_state",
+        "pvac_status.grid_state",
+        lambda solar: solar.grid_state,
+        GRID_STATES,
     ),
     _states(
         "powerwall_pv_inverter_inverter_state",

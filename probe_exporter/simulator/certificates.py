@@ -51,6 +51,7 @@ class Certificate:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.set_alpn_protocols(["http/1.1"])
+        context.num_tickets = 1
         # The ssl module reads certificates from files only.
         with tempfile.NamedTemporaryFile(suffix=".pem") as file:
             file.write(self.key_pem + self.pem)

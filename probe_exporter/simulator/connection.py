@@ -102,7 +102,8 @@ class Connection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._paused = False
-        self._advance()
+        if self._timer is None and not self._silent:
+            self._advance()
 
     def deafen(self, deaf: bool) -> None:
         """Leave what the client sends unread, as if it were lost on the way; or listen again."""

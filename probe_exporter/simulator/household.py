@@ -165,7 +165,7 @@ class Household:
         if self.islanded:
             # No grid takes the surplus or gives what is missing: the sun is curtailed, or the house goes without.
             self.curtailed = sun > wanted - battery
-            sun = min(sun, wanted - battery)
+            sun = max(min(sun, wanted - battery), -battery)
             self.site_power = 0.0
             self.load_power = sun + battery
         else:

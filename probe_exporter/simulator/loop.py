@@ -18,9 +18,8 @@ class LoopThread:
     """Owns one event loop and the thread that runs it; a context manager."""
 
     def __init__(self, name: str = "simulator") -> None:
-        self.loop = asyncio.new_event_loop()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
-        self._closed = False
 
     def __enter__(self) -> LoopThread:
         self.start()
@@ -31,11 +30,13 @@ class LoopThread:
 
     def start(self) -> None:
         """Start the thread."""
+        self._loop = asyncio.new_event_loop()
         self._thread.start()
 
     def _serve(self) -> None:
-        asyncio.set_event_loop(self.loop)
-        self.loop.run_forever()
+        assert self._loop is not None
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_forever()
 
     @property
     def here(self) -> bool:
@@ -44,18 +45,18 @@ class LoopThread:
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine in the loop and wait for its result; not from the loop's own thread."""
-        return asyncio.run_coroutine_threadsafe(work, self.loop).result(_PATIENCE)
+        assert self._loop is not None
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(_PATIENCE)
 
     def close(self) -> None:
-        """Stop the loop and end the thread; harmless when done twice."""
-        if self._closed:
+        """Stop the loop and end the thread; harmless when done twice, or before `start`."""
+        if self._loop is None:
             return
-        self._closed = True
-        if self._thread.is_alive():
-            self.run(_drain())
-            self.loop.call_soon_threadsafe(self.loop.stop)
-            self._thread.join(_PATIENCE)
-        self.loop.close()
+        self.run(_drain())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(_PATIENCE)
+        self._loop.close()
+        self._loop = None
 
 
 async def _drain() -> None:

@@ -7,6 +7,8 @@ from typing import Final, Literal, Protocol
 
 from probe_exporter.simulator.fault import Fault
 from probe_exporter.simulator.faults import Faults
+from probe_exporter.simulator.living import LivingSite
+from probe_exporter.simulator.system import System
 
 Stage = Literal["refused", "busy", "zero_counters", "forbidden", "done"]
 
@@ -20,6 +22,7 @@ class Rebooting(Protocol):
     """What a reboot needs of a gateway."""
 
     faults: Faults
+    system: System
 
     def revoke_tokens(self) -> None:
         """Forget every session."""
@@ -54,5 +57,7 @@ class Reboot:
             self._fault = None
         if self.stage in _FAULTS:
             self._fault = self._gateway.faults.add(_FAULTS[self.stage])
-        elif self.stage == "forbidden":
+        if self.stage == "zero_counters" and isinstance(self._gateway.system, LivingSite):
+            self._gateway.system.reboot()
+        if self.stage == "forbidden":
             self._gateway.revoke_tokens()

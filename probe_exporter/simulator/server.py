@@ -144,7 +144,7 @@ class SimulatedGateway:
         if self._loop is None or self._listener is None:
             return
         if self._loop.here:
-            task = self._loop.loop.create_task(self._switch())
+            task = asyncio.get_running_loop().create_task(self._switch())
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         else:

@@ -25,7 +25,7 @@ def solar_powerwall(moment: Moment) -> dict[str, Any]:
     volts = moment.volts * moment.profile.legs
     return {
         "pvac_status": {
-            "state": "PVAC_Active" if watts > 0.0 else "PVAC_Standby",
+            "state": "PVAC_Active",
             "disabled": False,
             "disabled_reasons": [],
             "grid_state": "Grid_Uncompliant" if moment.site.islanded else "Grid_Compliant",
@@ -38,7 +38,7 @@ def solar_powerwall(moment: Moment) -> dict[str, Any]:
             "string_vitals": [_string(watts, *string) for string in _STRINGS],
         },
         "pvs_status": {
-            "state": "PVS_GridSupporting" if watts > 0.0 else "PVS_Active",
+            "state": "PVS_GridSupporting",
             "disabled": False,
             "enable_output": True,
             "v_ll": round(volts + 0.8, 1),

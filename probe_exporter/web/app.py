@@ -67,7 +67,9 @@ class Application:
         except BadRequestError as error:
             answer = Answer.line(400, str(error))
         except OverloadedError:
-            answer = Answer.line(503, "too many probes are running, or the exporter is shutting down", Retry_After="5")
+            answer = Answer.line(
+                503, "too many probes are running, or the exporter is shutting down", Retry_After="5"
+            )
         await answer.send(request, send)
 
     async def _answer(self, request: Request) -> Answer:
@@ -140,7 +142,9 @@ class Application:
         if request.method != "POST":
             return Answer.line(405, "a reload is asked for with POST", Allow="POST")
         if not self._options.enable_lifecycle:
-            return Answer.line(403, "reloading over HTTP is off; start with --web.enable-lifecycle, or send SIGHUP")
+            return Answer.line(
+                403, "reloading over HTTP is off; start with --web.enable-lifecycle, or send SIGHUP"
+            )
         problem = self.reload()
         if problem is not None:
             return Answer(500, f"the configuration stays as it was:\n{problem}\n".encode())

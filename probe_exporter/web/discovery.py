@@ -35,7 +35,9 @@ def _own_address(request: Request, external_url: str | None) -> tuple[str, str]:
 
 def _filter(gateways: Iterable[GatewayConfig], request: Request) -> Iterable[GatewayConfig]:
     modules = request.query.get("module")
-    labels = {key[len("label.") :]: values for key, values in request.query.items() if key.startswith("label.")}
+    labels = {
+        key[len("label.") :]: values for key, values in request.query.items() if key.startswith("label.")
+    }
     for gateway in gateways:
         if modules is not None and gateway.module not in modules:
             continue

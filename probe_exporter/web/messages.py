@@ -41,7 +41,9 @@ class Request:
         for raw_name, raw_value in scope["headers"]:
             name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
             headers[name] = f"{headers[name]},{value}" if name in headers else value
-        return cls(scope["method"], scope["path"], headers, _query(scope["query_string"]), scope["scheme"] or "http")
+        return cls(
+            scope["method"], scope["path"], headers, _query(scope["query_string"]), scope["scheme"] or "http"
+        )
 
     def single(self, name: str) -> str | None:
         """A parameter that may be given once at most. Raises BadRequestError where it is given more often."""
@@ -73,7 +75,8 @@ class Answer:
     @classmethod
     def line(cls, status: int, text: str, **headers: str) -> Answer:
         """One line of text. Header names are given with underscores."""
-        return cls(status, f"{text}\n".encode(), PLAIN, {key.replace("_", "-"): value for key, value in headers.items()})
+        named = {key.replace("_", "-"): value for key, value in headers.items()}
+        return cls(status, f"{text}\n".encode(), PLAIN, named)
 
     async def send(self, request: Request, send: Send) -> None:
         """Send it, packed where the client takes that and it is worth it; without the body to a HEAD."""
@@ -82,7 +85,10 @@ class Answer:
             (b"content-type", self.content_type.encode("latin-1")),
             (b"x-content-type-options", b"nosniff"),
             (b"vary", b"Accept, Accept-Encoding"),
-            *((name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in self.headers.items()),
+            *(
+                (name.lower().encode("latin-1"), value.encode("latin-1"))
+                for name, value in self.headers.items()
+            ),
         ]
         if len(body) >= _WORTH_PACKING and accepts_gzip(request.headers.get("accept-encoding", "")):
             body = gzip.compress(body, 1, mtime=0)

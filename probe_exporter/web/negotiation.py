@@ -46,6 +46,7 @@ def _choices(header: str) -> Iterator[tuple[str, dict[str, str], float]]:
 
 def _quality(text: str) -> float:
     whole, _, fraction = text.partition(".")
-    if whole not in ("0", "1") or len(fraction) > 3 or not (fraction or "0").isascii() or not (fraction or "0").isdigit():
+    digits = fraction or "0"
+    if whole not in ("0", "1") or len(digits) > 3 or not (digits.isascii() and digits.isdigit()):
         return 0.0
     return min(1.0, float(text))

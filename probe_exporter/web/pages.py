@@ -17,8 +17,15 @@ from probe_exporter.readings import Readings
 from probe_exporter.web.messages import Answer
 
 HTML: Final = "text/html; charset=utf-8"
-POLICY: Final = (
-    "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+POLICY: Final = "; ".join(
+    (
+        "default-src 'none'",
+        "style-src 'self'",
+        "img-src 'self'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+    )
 )
 REFRESH_SECONDS: Final = 30
 FLOWING_WATTS: Final = 50.0
@@ -38,7 +45,9 @@ REMEDIES: Final = {
 
 @cache
 def _environment() -> Environment:
-    environment = Environment(loader=FunctionLoader(_source), autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        loader=FunctionLoader(_source), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
     environment.filters["watts"] = watts
     environment.filters["percent"] = percent
     environment.filters["ago"] = ago
@@ -52,7 +61,8 @@ def _source(name: str) -> str:
 
 def style_sheet() -> Answer:
     """The one style sheet of all pages."""
-    return Answer(200, _source("style.css").encode("utf-8"), "text/css; charset=utf-8", {"cache-control": "max-age=300"})
+    style = _source("style.css").encode("utf-8")
+    return Answer(200, style, "text/css; charset=utf-8", {"cache-control": "max-age=300"})
 
 
 def fleet_page(fleet: Fleet, metrics_path: str) -> Answer:
@@ -76,10 +86,16 @@ def gateway_page(fleet: Fleet, site: Site) -> Answer:
 
 
 def _page(template: str, **values: Any) -> Answer:
-    html = _environment().get_template(template).render(
-        version=__version__, now=time.time(), refresh=REFRESH_SECONDS, **values
+    html = (
+        _environment()
+        .get_template(template)
+        .render(version=__version__, now=time.time(), refresh=REFRESH_SECONDS, **values)
     )
-    headers = {"content-security-policy": POLICY, "referrer-policy": "no-referrer", "cache-control": "no-store"}
+    headers = {
+        "content-security-policy": POLICY,
+        "referrer-policy": "no-referrer",
+        "cache-control": "no-store",
+    }
     return Answer(200, html.encode("utf-8", "replace"), HTML, headers)
 
 

@@ -117,15 +117,15 @@ def listen(address: str) -> list[socket.socket]:
             return [socket.create_server((host, int(port)), family=family, backlog=1024)]
         return [_listen_everywhere(int(port))]
     except OSError as error:
-        raise _unusable(address, f"cannot be listened on: {(error.strerror or str(error)).lower()}") from error
+        raise _unusable(
+            address, f"cannot be listened on: {(error.strerror or str(error)).lower()}"
+        ) from error
 
 
 def _listen_everywhere(port: int) -> socket.socket:
     if socket.has_dualstack_ipv6():
         with contextlib.suppress(OSError):
-            return socket.create_server(
-                ("", port), family=socket.AF_INET6, backlog=1024, dualstack_ipv6=True
-            )
+            return socket.create_server(("", port), family=socket.AF_INET6, backlog=1024, dualstack_ipv6=True)
     return socket.create_server(("", port), backlog=1024)
 
 

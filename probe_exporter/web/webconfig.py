@@ -92,7 +92,9 @@ class WebSecurity:
             log.error("the web configuration stays as it was: %s", error)
             return
         if (fresh.context is None) != (self._settings.context is None):
-            log.error("%s: TLS cannot be switched on or off without a restart; it stays as it was", self._path)
+            log.error(
+                "%s: TLS cannot be switched on or off without a restart; it stays as it was", self._path
+            )
             return
         self._settings = fresh
         self._verified.clear()
@@ -110,7 +112,9 @@ class WebSecurity:
         stored = self._settings.users.get(user, _DUMMY)
         # The key is random per process, and the parts cannot run into one another: a poisoned cache stays out.
         parts = (user.encode(), stored, password.encode())
-        mark = hmac.digest(self._key, b"".join(len(part).to_bytes(4, "big") + part for part in parts), "sha256")
+        mark = hmac.digest(
+            self._key, b"".join(len(part).to_bytes(4, "big") + part for part in parts), "sha256"
+        )
         verdict = self._verified.get(mark)
         if verdict is None:
             verdict = _check(password, stored) and user in self._settings.users
@@ -160,7 +164,9 @@ def _document(path: Path) -> dict[Any, Any]:
     except (OSError, UnicodeError, yaml.YAMLError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         problem = getattr(error, "strerror", None) or "is no YAML document"
-        raise ConfigurationError((Mistake(str(path), mark.line + 1 if mark else None, "", problem.lower()),)) from error
+        raise ConfigurationError(
+            (Mistake(str(path), mark.line + 1 if mark else None, "", problem.lower()),)
+        ) from error
     if document is None:
         return {}
     if not isinstance(document, dict):
@@ -176,7 +182,11 @@ def _users(given: object, wrong: Any) -> dict[str, bytes]:
         return {}
     users = {}
     for user, stored in given.items():
-        if not isinstance(stored, str) or not stored.startswith(("$2a$", "$2b$", "$2y$")) or len(stored) != 60:
+        if (
+            not isinstance(stored, str)
+            or not stored.startswith(("$2a$", "$2b$", "$2y$"))
+            or len(stored) != 60
+        ):
             wrong(f"basic_auth_users.{user}", "must be a bcrypt hash; htpasswd -nBC 10 makes one")
         else:
             users[str(user)] = stored.encode("ascii", "replace")
@@ -184,7 +194,9 @@ def _users(given: object, wrong: Any) -> dict[str, bytes]:
         try:
             import bcrypt  # noqa: F401
         except ImportError:
-            wrong("basic_auth_users", "needs the package bcrypt: pip install 'powerwall-probe-exporter[bcrypt]'")
+            wrong(
+                "basic_auth_users", "needs the package bcrypt: pip install 'powerwall-probe-exporter[bcrypt]'"
+            )
     return users
 
 
@@ -213,7 +225,9 @@ def _context(path: Path, given: object, running: ssl.SSLContext | None, wrong: A
     return _load_context(path, given, running, wrong)
 
 
-def _load_context(path: Path, given: dict[str, str], running: ssl.SSLContext | None, wrong: Any) -> ssl.SSLContext:
+def _load_context(
+    path: Path, given: dict[str, str], running: ssl.SSLContext | None, wrong: Any
+) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = _VERSIONS[given.get("min_version", "TLS12")]
     pair = [str(path.parent / given[key]) for key in ("cert_file", "key_file")]

@@ -1,0 +1,140 @@
+"""The catalogue as text: METRICS.md, JSON for programs, a line a metric for a terminal."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from probe_exporter.metrics import CATALOGUE
+from probe_exporter.metrics.catalogue import COLLECTORS
+from probe_exporter.metrics.probe import PROBE_FAMILIES
+
+_INTRODUCTION: Final = """\
+# Metrics
+
+Written by `make docs` from the catalogue in `probe_exporter/metrics/`; do not edit.
+
+What `/probe?target=…` gives for one gateway. No metric names the gateway: Prometheus adds `instance` and the labels
+that relabelling or HTTP SD bring. `probe_exporter metrics --format json` has the same for programs.
+
+## How to read them
+
+- **Base units**: joules, watts, volts, amperes, hertz, seconds, ratios from 0 to 1. kWh are joules / 3.6e6.
+- **Absent is absent.** A value that the gateway does not measure, says null for or marks as unlimited has no sample;
+  it is never 0. A failed probe has `probe_success` 0 and shows nothing kept from an earlier one.
+- **Signs.** Site: + draws from the grid, − feeds it. Battery: + discharges, − charges. Load: + is use. Solar: + is
+  production. Battery *current* is on the DC side, and + is charging.
+- **Counters** are the gateway's own lifetime totals. A reading that would be a false step back (a zero after a reboot,
+  jitter of a derived counter) is held back and counted in `powerwall_readings_held_back`: a gap harms `increase()`
+  less than a false reset. The load's counters are derived by the gateway from the others.
+- **States** come twice: as the Go exporter has them (one series of 1, the state in a label), and as state sets: one
+  series for each known state, 0 or 1, and `other` for a word that no release knew.
+- **Age.** Core power readings are new at every probe. What changes rarely is asked once a minute or once in ten
+  minutes, two such endpoints a probe at most; `powerwall_endpoint_age_seconds` says how old each answer is.
+- **Limits.** 1,000 series an endpoint and 2,000 a gateway; what is left out counts in `powerwall_series_dropped`.
+
+## A few queries
+
+```promql
+# solar production of the last day, in kWh
+increase(powerwall_exported_joules_total{category="solar"}[1d]) / 3.6e6
+# power drawn from the grid, in kW
+powerwall_instant_power_watts{category="site"} / 1000
+# charge as Tesla's app shows it
+powerwall_charge_app_ratio * 100
+# houses that are off the grid
+powerwall_grid_connected == 0
+# why probes fail
+probe_failure_reason == 1
+```
+"""
+
+_SUBJECTS: Final = {
+    "core": "Core: what every probe asks first",
+    "meters": "Meters one by one",
+    "grid": "Grid",
+    "site": "Site, firmware, inventory",
+    "network": "Networks",
+    "solar": "Powerwall+ solar inverter",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    name: str
+    kind: str
+    labels: tuple[str, ...]
+    help: str
+    collector: str
+    endpoint: str
+    hardware: str
+
+
+def _entries() -> Iterable[_Entry]:
+    for name, documentation, labels in PROBE_FAMILIES:
+        yield _Entry(name, "gauge", labels, documentation, "probe", "", "all")
+    for family in CATALOGUE:
+        yield _Entry(
+            family.name,
+            family.kind,
+            family.labels,
+            family.help,
+            family.collector,
+            family.endpoint,
+            family.hardware,
+        )
+
+
+def markdown() -> str:
+    """METRICS.md."""
+    entries = list(_entries())
+    parts = [
+        _INTRODUCTION,
+        _section("Every probe", [entry for entry in entries if entry.collector == "probe"]),
+    ]
+    parts += [
+        _section(
+            f"{_SUBJECTS[collector]} (collector `{collector}`)",
+            [entry for entry in entries if entry.collector == collector],
+        )
+        for collector in COLLECTORS
+    ]
+    return "\n".join(parts)
+
+
+def _section(title: str, entries: list[_Entry]) -> str:
+    lines = [f"## {title}", "", "| metric | labels | meaning | who has it |", "|---|---|---|---|"]
+    for entry in entries:
+        kind = " (counter)" if entry.kind == "counter" else ""
+        labels = ", ".join(f"`{label}`" for label in entry.labels)
+        meaning = entry.help.replace("|", "\\|")
+        lines.append(f"| `{entry.name}`{kind} | {labels} | {meaning} | {entry.hardware} |")
+    return "\n".join([*lines, ""])
+
+
+def as_json() -> str:
+    """A list of objects, one a metric."""
+    entries = [
+        {
+            "name": entry.name,
+            "type": entry.kind,
+            "labels": list(entry.labels),
+            "help": entry.help,
+            "collector": entry.collector,
+            "endpoint": entry.endpoint,
+            "hardware": entry.hardware,
+        }
+        for entry in _entries()
+    ]
+    return json.dumps(entries, indent=2, ensure_ascii=False) + "\n"
+
+
+def text() -> str:
+    """One line a metric."""
+    lines = []
+    for entry in _entries():
+        labels = "{" + ",".join(entry.labels) + "}" if entry.labels else ""
+        lines.append(f"{entry.name}{labels} ({entry.kind}): {entry.help}\n")
+    return "".join(lines)

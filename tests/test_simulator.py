@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import os
@@ -17,7 +18,14 @@ import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from probe_exporter.simulator import Farm, LivingSite, RecordedSystem, SimulatedGateway, make_certificate
+from probe_exporter.simulator import (
+    Answer,
+    Farm,
+    LivingSite,
+    RecordedSystem,
+    SimulatedGateway,
+    make_certificate,
+)
 from probe_exporter.simulator.system import document
 from tests.wire_client import Client, Seen, logged_in
 
@@ -284,6 +292,22 @@ class TestPaths:
         assert gateway.counts.unexpected == {"GET sitemaster/stop": 1, "POST operation": 1}
 
 
+class TestAnswers:
+    def test_may_have_a_status_without_a_name_and_take_their_time(self) -> None:
+        system = RecordedSystem({"status": Answer(599, b"{}", delay=0.2)})
+        with SimulatedGateway(system) as gateway, Client(gateway) as client:
+            seen = client.ask("status")
+        assert seen.raw.startswith(b"HTTP/1.1 599 Unknown\r\n")
+        assert seen.seconds >= 0.2
+
+    def test_wait_for_the_whole_body(self, gateway: SimulatedGateway) -> None:
+        with Client(gateway) as client:
+            client.send(b"POST /api/login/Basic HTTP/1.1\r\ncontent-length: 2\r\n\r\n{")
+            assert client.watch(0.1).ending == "silence"
+            client.send(b"}")
+            assert client.watch(2.0).status == 401
+
+
 class TestLife:
     def test_ends_without_a_trace(self) -> None:
         gc.collect()
@@ -321,6 +345,15 @@ class TestLife:
         assert gateway.address == "[::1]:4430"
 
 
+def free_pair() -> int:
+    """The first of two free ports in a row, below those that the system hands out to everybody else."""
+    for port in range(20_000 + os.getpid() % 5_000 * 2, 32_000, 2):
+        with contextlib.suppress(OSError):
+            with socket.create_server(("127.0.0.1", port)), socket.create_server(("127.0.0.1", port + 1)):
+                return port
+    pytest.fail("no two free ports in a row")
+
+
 class TestFarm:
     def test_runs_many_in_one_thread(self, tmp_path: Path) -> None:
         systems = {f"site-{number}": LivingSite(number) for number in range(7)}
@@ -342,8 +375,7 @@ class TestFarm:
         assert (tmp_path / "gateways.yaml").stat().st_mode & 0o077 == 0
 
     def test_may_share_a_certificate_and_count_ports(self) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            port = probe.getsockname()[1]
+        port = free_pair()
         certificate = make_certificate()
         with Farm({"one": SYSTEM, "two": SYSTEM}, port=port, certificate=certificate) as farm:
             assert [gateway.port for gateway in farm.gateways.values()] == [port, port + 1]

@@ -217,6 +217,12 @@ BODIES: dict[str, tuple[dict[str, Any], str, Check]] = {
         holds(lambda value: len({network["network_name"] for network in value}) == 3_000),
     ),
     "many_entries of an object": ({"count": 3_000}, "meters/aggregates", holds(lambda value: len(value) == 3_004)),
+    "many_entries of a part": (
+        {"count": 300},
+        "system_status",
+        holds(lambda value: len({one["PackageSerialNumber"] for one in value["battery_blocks"]}) == 300),
+    ),
+    "many_entries of nothing": ({}, "operation", holds(lambda value: len(value) == 4)),
     "duplicate_serials": (
         {},
         "system_status",

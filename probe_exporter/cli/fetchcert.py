@@ -64,32 +64,30 @@ def _fetch(config: Config, gateway: GatewayConfig, timeout: float, force: bool) 
 
     der = fetch_certificate(gateway, timeout)
     shown = hashlib.sha256(der).digest()
-    pinned = gateway.pin.sha256 if gateway.pin else None
-    if pinned is not None and pinned != shown and not force:
+    pin = gateway.pin
+    same = pin is not None and pin.sha256 == shown
+    if pin is not None and not same and not force:
         raise CertificateDiffersError(
-            f"the gateway shows the certificate sha256:{shown.hex()}, but {_source(gateway)} has "
-            f"sha256:{pinned.hex()}; if the gateway was replaced or updated, accept the new one with "
+            f"the gateway shows the certificate sha256:{shown.hex()}, but {pin.source} has "
+            f"sha256:{pin.sha256.hex()}; if the gateway was replaced or updated, accept the new one with "
             f"`probe_exporter fetchcert --force {gateway.name}`"
         )
     if gateway.tls_cert_file is None:
-        return f"{_summary(der, shown)}\n{_paste(der, shown, gateway)}"
-    verdict = "unchanged" if pinned == shown else "saved"
-    if verdict == "saved":
+        verdict = "the same as tls_fingerprint" if same else "not saved, for want of a tls_cert_file"
+        return f"{verdict}\n{_summary(der, shown)}\n{_paste(der, shown, gateway)}"
+    verdict = "unchanged" if same else "saved"
+    if not same:
         save(gateway.tls_cert_file, _pem(der))
     return f"{verdict} {gateway.tls_cert_file}\n{_summary(der, shown)}"
 
 
 def _describe(error: Exception) -> str:
-    """One line about what :func:`_fetch` raised; a mistake of ours goes on."""
+    """One line about what `_fetch` raised; a mistake of ours goes on."""
     if isinstance(error, OSError):
         return describe_system_error(error)
     if isinstance(error, (GatewayError, CertificateDiffersError)):
         return str(error)
     raise error
-
-
-def _source(gateway: GatewayConfig) -> str:
-    return gateway.pin.source if gateway.pin else "the configuration"
 
 
 def _summary(der: bytes, sha256: bytes) -> str:

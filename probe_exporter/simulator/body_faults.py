@@ -133,14 +133,21 @@ def many_batteries(body: bytes, fault: Fault) -> bytes:
 
 
 def many_entries(body: bytes, fault: Fault) -> bytes:
-    """``count`` copies of a document's parts under new names: meters, networks, faults, batteries."""
+    """``count`` entries under new names, wherever there is more than one of a kind: meters, networks, batteries."""
     value = json.loads(body)
-    if isinstance(value, list) and value:
-        value = [_renamed(value[index % len(value)], index) for index in range(fault.count)]
-    elif isinstance(value, dict) and value:
-        first = next(iter(value.values()))
-        value |= {f"{'extra'}{index}": first for index in range(fault.count)}
+    if isinstance(value, list):
+        return _dump(_multiplied(value, fault.count))
+    if isinstance(value, dict) and all(isinstance(item, dict) for item in value.values()):
+        parts = list(value.values())
+        value |= {f"extra{index}": parts[index % len(parts)] for index in range(fault.count) if parts}
+    elif isinstance(value, dict):
+        lists = {name: item for name, item in value.items() if isinstance(item, list)}
+        value |= {name: _multiplied(item, fault.count) for name, item in lists.items()}
     return _dump(value)
+
+
+def _multiplied(items: list[Any], count: int) -> list[Any]:
+    return [_renamed(items[index % len(items)], index) for index in range(count)] if items else items
 
 
 def _renamed(value: Any, index: int) -> Any:

@@ -103,7 +103,7 @@ def _amps(watts: float, volts: float) -> float:
 
 def soe(moment: Moment) -> dict[str, Any]:
     """``system_status/soe``."""
-    return {"percentage": 100.0 * moment.site.remaining / moment.site.full}
+    return {"percentage": 100.0 * (moment.site.remaining / moment.site.full)}
 
 
 def grid_status(moment: Moment) -> dict[str, Any]:

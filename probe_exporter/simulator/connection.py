@@ -22,9 +22,13 @@ class Host(Protocol):
     """The gateway that a connection belongs to."""
 
     certificate: Certificate
-    counts: Counts
     faults: Faults
     connections: set[Connection]
+
+    @property
+    def counts(self) -> Counts:
+        """Where to count."""
+        ...
 
     def respond(self, request: Request) -> Steps:
         """The steps of the answer to a request."""

@@ -51,7 +51,7 @@ class SimulatedGateway:
         self.certificate = certificate or make_certificate()
         self.sessions = Sessions(password, email, lock_after, missing_status)
         self.faults = Faults(self._apply_faults)
-        self.counts = Counts()
+        self._counts = Counts()
         self.connections: set[Connection] = set()
         self._own_loop = loop is None
         self._loop = loop
@@ -116,6 +116,13 @@ class SimulatedGateway:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     @property
+    def counts(self) -> Counts:
+        """What clients did so far, including what has arrived this very moment."""
+        if self._listener is not None and self._loop is not None and not self._loop.here:
+            self._loop.run(_settle())
+        return self._counts
+
+    @property
     def password(self) -> str:
         """The password that the login takes."""
         return self.sessions.password
@@ -166,7 +173,7 @@ class SimulatedGateway:
 
     def respond(self, request: Request) -> Steps:
         """The steps of the answer to ``request``; called in the server's thread."""
-        self.counts.asked(request)
+        self._counts.asked(request)
         if self.latency:
             yield float(self.latency)
         endpoint = request.endpoint
@@ -176,8 +183,8 @@ class SimulatedGateway:
         answer = self._answer(request, allowed)
         if endpoint == LOGIN and request.method == "POST":
             good = answer.status == 200 and (struck is None or struck[1].keeps_answer)
-            self.counts.logins += good
-            self.counts.refused_logins += not good
+            self._counts.logins += good
+            self._counts.refused_logins += not good
         if struck is None:
             yield from plain(answer)
             return
@@ -197,3 +204,9 @@ class SimulatedGateway:
         if not allowed:
             return self.sessions.refuse()
         return self.system.answer(request.endpoint)
+
+
+async def _settle() -> None:
+    """Let the event loop finish what it has begun: the client sees the end of an answer before the server does."""
+    for _ in range(4):
+        await asyncio.sleep(0)

@@ -347,12 +347,11 @@ class TestLife:
 def free_pair() -> int:
     """The first of two free ports in a row, below those that the system hands out to everybody else."""
     for port in range(20_000 + os.getpid() % 5_000 * 2, 32_000, 2):
-        with (
-            contextlib.suppress(OSError),
-            socket.create_server(("127.0.0.1", port)),
-            socket.create_server(("127.0.0.1", port + 1)),
-        ):
-            return port
+        try:
+            with socket.create_server(("127.0.0.1", port)), socket.create_server(("127.0.0.1", port + 1)):
+                return port
+        except OSError:
+            continue
     pytest.fail("no two free ports in a row")
 
 

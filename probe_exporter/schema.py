@@ -30,7 +30,7 @@ _LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _HOST_NAME = re.compile(r"(?=.{1,253}\.?$)(?:[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.?)+")
 _METRICS_PATH = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@/-]*")
 _FINGERPRINT = re.compile(r"sha256:((?:[0-9a-f]{2}:?){31}[0-9a-f]{2})", re.IGNORECASE)
-_SETTING = re.compile(r"[A-Za-z0-9_-]{1,40}")
+_SETTING = re.compile(r"[a-z][a-z_-]{0,39}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _SIMPLE_PORT = re.compile(r"[0-9]{1,5}")
 
@@ -312,11 +312,19 @@ def _worded(error: vol.Invalid, known: tuple[str, ...]) -> vol.Invalid:
     if not isinstance(error, _UnknownKeyError):
         return error
     key = str(error.path[-1])
-    if not _SETTING.fullmatch(key):
+    if _may_hold_a_value(key):
         problem = "unknown key (not shown: it may hold a value); is a space missing after a colon?"
         return HiddenKeyError(problem, error.path)
     hint = suggestion(key, known) or f"; known are {', '.join(known)}"
     return vol.Invalid(f"unknown key{hint}", error.path)
+
+
+def _may_hold_a_value(key: str) -> bool:
+    """Whether a slip (a colon or a space lost) may have glued a password to this unknown key."""
+    credential = key.startswith("login_p") and not difflib.get_close_matches(
+        key, _CREDENTIALS, n=1, cutoff=0.9
+    )
+    return credential or not _SETTING.fullmatch(key)
 
 
 def _anything(value: object) -> object:

@@ -21,7 +21,7 @@ LAYERS = (
     {"config"},
     {"settings", "sources", "schema", "typed_yaml", "secrets", "durations"},
     {"telemetry"},
-    {"clock"},
+    {"clock", "files"},
     {"errors"},
 )
 """From the top down. A module may import from its own layer and from those below it."""

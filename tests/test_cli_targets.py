@@ -316,3 +316,27 @@ def test_a_record_of_nothing_is_exit_1(folder: Folder) -> None:
     assert result.code == 1
     assert result.stderr.splitlines()[-1].startswith("gone: connect: ")
     assert not file.exists()
+
+
+def test_a_record_is_never_written_over_by_mistake(home: Folder) -> None:
+    file = home.path / "home.json"
+    file.write_text("what somebody keeps")
+    refused = home.run("record", "home", str(file))
+    assert refused.code == 2
+    assert "exists" in refused.stderr
+    assert file.read_text() == "what somebody keeps"
+    assert home.run("record", "home", str(file), "--force").code == 0
+    assert json.loads(file.read_text())["format"]
+
+
+def test_a_record_without_a_folder_to_go_to(home: Folder) -> None:
+    result = home.run("record", "home", str(home.path / "nowhere" / "home.json"))
+    assert result.code == 2
+    assert "no such folder" in result.stderr
+
+
+def test_simulate_never_writes_over_a_configuration(home: Folder) -> None:
+    mine = home.path / "mine.yaml"
+    mine.write_text("what somebody keeps")
+    assert home.run("simulate", "--write", str(mine)).code == 2
+    assert mine.read_text() == "what somebody keeps"

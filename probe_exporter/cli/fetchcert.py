@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +12,7 @@ from probe_exporter.cli.endings import describe_system_error
 from probe_exporter.cli.options import Settings, choose_targets, duration_option, with_targets
 from probe_exporter.cli.progress import over_targets
 from probe_exporter.errors import GatewayError
+from probe_exporter.files import write_whole
 
 if TYPE_CHECKING:
     from probe_exporter.config import Config, GatewayConfig
@@ -117,15 +116,6 @@ def _pem(der: bytes) -> str:
 
 
 def save(path: Path, pem: str) -> None:
-    """Write the file whole or not at all: a reader sees the old one or the new one. Raises OSError."""
+    """Keep a certificate. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-        try:
-            file.write(pem)
-            file.flush()
-            os.fsync(file.fileno())
-            os.chmod(file.name, 0o644)  # a certificate is public, and the service may run as another user
-            os.replace(file.name, path)
-        except BaseException:
-            Path(file.name).unlink(missing_ok=True)
-            raise
+    write_whole(path, pem.encode("ascii"), 0o644)  # it is public, and the service may run as another user

@@ -13,6 +13,7 @@ import click
 from probe_exporter import __version__
 from probe_exporter.cli.options import Refusal, Settings, choose_targets, complete_target, duration_option
 from probe_exporter.errors import GatewayError
+from probe_exporter.files import write_whole
 
 if TYPE_CHECKING:
     from prometheus_client import Metric
@@ -30,8 +31,9 @@ _MAX_SIZE: Final = 32 << 20
 @click.argument("target", shell_complete=complete_target)
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @duration_option("--timeout", "60s", "How long all requests together may take.")
+@click.option("--force", is_flag=True, help="Replace a FILE that exists.")
 @click.pass_obj
-def record(settings: Settings, target: str, file: Path, timeout: float) -> int:
+def record(settings: Settings, target: str, file: Path, timeout: float, force: bool) -> int:
     """Save what a gateway answers, for a bug report or a new test payload.
 
     Every path that the exporter ever asks for is asked for once. The FILE holds statuses, times and bodies; secrets,
@@ -40,13 +42,18 @@ def record(settings: Settings, target: str, file: Path, timeout: float) -> int:
     settings.start_logging("warning")
     config = settings.load()
     (name,) = choose_targets(config, (target,), everything=False)
+    if not file.parent.is_dir():
+        raise Refusal(f"{file.parent}: no such folder")
+    if file.exists() and not force:
+        raise Refusal(f"{file} exists; choose another name, or give --force to replace it")
 
     try:
         document = _record(config, name, timeout)
     except GatewayError as error:
         click.echo(f"{name}: {error.reason}: {error}", err=True)
         return 1
-    file.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    text = json.dumps(document, indent=1) + "\n"
+    write_whole(file, text.encode("ascii"))
     answers = document["endpoints"].values()
     good = sum(answer["status"] == 200 for answer in answers)
     silent = len(document["unanswered"])

@@ -96,6 +96,8 @@ def simulate(
     Prints where the configuration that fits them was written, and what to run. Nothing leaves the machine.
     """
     settings.start_logging("warning")
+    if write is not None and write.exists():
+        raise Refusal(f"--write: {write} exists; choose another name")
     signal.signal(signal.SIGTERM, _end)
     with ExitStack() as stack:
         farm = _farm(scenario, gateways, port, latency)

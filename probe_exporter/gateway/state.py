@@ -10,15 +10,14 @@ import hashlib
 import hmac
 import json
 import logging
-import os
 import secrets
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from probe_exporter.clock import Clock
 from probe_exporter.config import GatewayConfig
+from probe_exporter.files import write_whole
 from probe_exporter.gateway.login import MAX_REST, LoginState, is_token
 from probe_exporter.secrets import Secret
 
@@ -76,7 +75,9 @@ class LoginStore:
             "open": state.open,
         }
         try:
-            _write(self._path(config), json.dumps(document).encode("ascii"))
+            path = self._path(config)
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            write_whole(path, json.dumps(document).encode("ascii"))
         except OSError as error:
             log.warning(
                 "%s: the session cannot be saved in %s: %s", config.name, self.directory, error.strerror
@@ -124,17 +125,3 @@ def _identity(config: GatewayConfig, salt: bytes) -> str:
     parts = [address.text for address in config.addresses]
     parts += [config.login_email, password, config.pin.sha256.hex() if config.pin else ""]
     return hashlib.scrypt(json.dumps(parts).encode(), salt=salt, n=1 << 12, r=8, p=1).hex()
-
-
-def _write(path: Path, data: bytes) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".session-")  # mkstemp makes it 0600
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise

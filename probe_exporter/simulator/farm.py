@@ -88,32 +88,20 @@ class Farm:
 def write_config(
     gateways: Mapping[str, SimulatedGateway], path: Path, listen_address: str | None = None
 ) -> None:
-    """A configuration file for these gateways, readable by its owner only. Raises OSError.
-
-    Every third one pins its certificate by a file beside ``path``, the others by fingerprint.
-    """
+    """A configuration file for these gateways, readable by its owner only. Raises OSError, also where one exists."""
     document: dict[str, Any] = {}
     if listen_address is not None:
         document["web"] = {"listen_address": listen_address}
     document["gateways"] = {
-        name: _entry(index, name, gateway, path.parent)
-        for index, (name, gateway) in enumerate(gateways.items())
+        name: {
+            "gateway_address": gateway.address,
+            "login_email": gateway.email,
+            "login_password": gateway.password,
+            "tls_fingerprint": f"sha256:{gateway.certificate.sha256}",
+            "labels": {"site": name, "fleet": "simulated"},
+        }
+        for name, gateway in gateways.items()
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.touch(mode=0o600)
+    path.touch(mode=0o600, exist_ok=False)
     path.write_text(yaml.safe_dump(document, sort_keys=False), "utf-8")
-
-
-def _entry(index: int, name: str, gateway: SimulatedGateway, folder: Path) -> dict[str, Any]:
-    entry: dict[str, Any] = {
-        "gateway_address": gateway.address,
-        "login_email": gateway.email,
-        "login_password": gateway.password,
-    }
-    if index % 3 == 2:
-        gateway.certificate.save(folder / "certs" / f"{name}.pem")
-        entry["tls_cert_file"] = f"certs/{name}.pem"
-    else:
-        entry["tls_fingerprint"] = f"sha256:{gateway.certificate.sha256}"
-    entry["labels"] = {"site": name, "fleet": "simulated"}
-    return entry

@@ -219,6 +219,19 @@ def test_reload_of_a_bad_file_changes_nothing(
     fleet.close()
 
 
+def test_reload_tells_what_needs_a_new_start(configured: Path, caplog: pytest.LogCaptureFixture) -> None:
+    telemetry = Telemetry()
+    fleet = Fleet(load_config(configured), telemetry)
+    reload = reloader(Settings(configured, None, "logfmt"), fleet, telemetry)
+    with caplog.at_level(logging.WARNING, "probe_exporter.cli.serve"):
+        assert reload() is None
+        assert "starts anew" not in caplog.text
+        configured.write_text("web: {listen_address: ':9999'}\ngateways: {home: {}}\n")
+        assert reload() is None
+    assert "starts anew" in caplog.text
+    fleet.close()
+
+
 def test_few_descriptors_are_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "probe_exporter"):
         warn_of_few_descriptors(256, 64)

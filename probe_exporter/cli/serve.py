@@ -76,7 +76,7 @@ def run(
     # A reload reads the same file again, whatever else has appeared beside it since.
     settings = replace(settings, config_file=settings.config_path())
     config = settings.load()
-    _raise_descriptor_limit(len(config.gateways))
+    _check_descriptors(len(config.gateways))
     telemetry = Telemetry()
     fleet = Fleet(config, telemetry)
     options = WebOptions(
@@ -107,14 +107,17 @@ def reloader(settings: Settings, fleet: Fleet, telemetry: Telemetry) -> Callable
             for mistake in error.mistakes:
                 _log.error("the configuration stays as it was: %s", mistake)
             return str(error)
+        if config.web != fleet.config.web:
+            _log.warning("web: what has changed here takes effect when the exporter starts anew")
         fleet.reload(config)
+        _check_descriptors(len(config.gateways))
         _log.info("configuration read again", extra={"gateways": len(config.gateways)})
         return None
 
     return reload
 
 
-def _raise_descriptor_limit(gateways: int) -> None:
+def _check_descriptors(gateways: int) -> None:
     """Use as many file descriptors as the system allows, and warn where they are few for this many gateways."""
     try:
         import resource

@@ -25,6 +25,7 @@ from probe_exporter.cli.serve import reloader, warn_of_few_descriptors
 from probe_exporter.config import load_config
 from probe_exporter.fleet import Fleet
 from probe_exporter.telemetry import Telemetry
+from tests.program_runs import run_program
 
 ROOT = Path(__file__).parent.parent
 PATIENCE = 15.0
@@ -160,6 +161,14 @@ def test_a_simulation_that_cannot_be(arguments: list[str], message: str) -> None
     assert output == ""
     assert message in errors
     assert errors.count("\n") == 1
+
+
+def test_a_simulation_on_a_port_that_is_taken() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = str(server.getsockname()[1])
+        ended = run_program("simulate", "--gateways", "1", "--port", port)
+    assert ended.code == 2
+    assert "choose another --port" in ended.stderr
 
 
 def test_a_port_that_is_taken_is_one_line(tmp_path: Path) -> None:

@@ -35,9 +35,10 @@ format: $(VENV)/.installed-dev ## lay the code out
 bench: $(VENV)/.installed-dev ## measure speed and scale; takes minutes
 	@$(BIN)/python -m bench $(ARGS)
 
-docs: $(VENV)/.installed ## write METRICS.md and docs/cli.md anew
+docs: $(VENV)/.installed ## write METRICS.md, docs/cli.md and docs/faults.md anew
 	@$(BIN)/probe_exporter metrics --format markdown >METRICS.md.new && mv METRICS.md.new METRICS.md
 	@$(BIN)/python -m probe_exporter.cli.reference >docs/cli.md.new && mv docs/cli.md.new docs/cli.md
+	@$(BIN)/python -m tests.fault_table >docs/faults.md.new && mv docs/faults.md.new docs/faults.md
 
 clean: ## remove the environment and what tools left behind
 	rm -rf $(VENV) build dist .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

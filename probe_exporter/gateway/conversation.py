@@ -261,7 +261,9 @@ class Conversation:
     def _log_in(self, connection: Connection) -> None:
         """One login on one connection. The POST is never repeated once a byte was sent."""
         telemetry = self._telemetry
-        deadline = min(self._limits.deadline, time.monotonic() + self._limits.request_timeout)
+        now = time.monotonic()
+        # A quarter of the time is kept for what needs no session: a login that hangs must not cost that as well.
+        deadline = now + min(self._limits.request_timeout, (self._limits.deadline - now) * 0.75)
         data = request(
             "POST",
             login_rules.PATH,

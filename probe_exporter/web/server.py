@@ -114,12 +114,17 @@ def listen(address: str) -> list[socket.socket]:
     try:
         if host:
             family = socket.AF_INET6 if ":" in host else socket.AF_INET
-            return [socket.create_server((host, int(port)), family=family, backlog=1024)]
-        return [_listen_everywhere(int(port))]
+            listener = socket.create_server((host, int(port)), family=family, backlog=1024)
+        else:
+            listener = _listen_everywhere(int(port))
     except OSError as error:
         raise _unusable(
             address, f"cannot be listened on: {(error.strerror or str(error)).lower()}"
         ) from error
+    # What is accepted inherits it. Without it the body of an answer waits 40 ms for the client to confirm its head:
+    # asyncio switches Nagle's algorithm off only where a socket was made with the protocol spelt out.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return [listener]
 
 
 def _listen_everywhere(port: int) -> socket.socket:

@@ -10,8 +10,6 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from prometheus_client import Metric
-
 from probe_exporter.clock import Clock, SystemClock
 from probe_exporter.config import Config, GatewayConfig, Module
 from probe_exporter.errors import UnknownTargetError
@@ -19,6 +17,7 @@ from probe_exporter.gateway.client import Gateway
 from probe_exporter.gateway.login import Login
 from probe_exporter.gateway.schedule import Schedule
 from probe_exporter.gateway.state import LoginStore
+from probe_exporter.metrics.filled import FilledMetric
 from probe_exporter.metrics.guard import CounterGuard
 from probe_exporter.metrics.probe import EndpointOutcome, Verdict
 from probe_exporter.readings import Reading, Readings
@@ -52,7 +51,7 @@ class ProbeResult:
     started: float
     verdict: Verdict
     error: str | None = None
-    metrics: tuple[Metric, ...] = ()
+    metrics: tuple[FilledMetric, ...] = ()
     readings: Readings = field(default_factory=Readings)
     log: tuple[str, ...] = ()
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import pytest
-from prometheus_client import Metric
 
 from probe_exporter.errors import REASONS
 from probe_exporter.metrics.assembly import MAX_ENDPOINT_SERIES, MAX_GATEWAY_SERIES, assemble
 from probe_exporter.metrics.catalogue import Family, Sample
 from probe_exporter.metrics.compat import go_exporter
+from probe_exporter.metrics.filled import FilledMetric, heading
 from probe_exporter.metrics.probe import PROBE_FAMILIES, EndpointOutcome, Verdict, probe_metrics
 from probe_exporter.readings import Readings
 
@@ -32,14 +32,18 @@ def admit_all(name: str, labels: tuple[str, ...], value: float) -> bool:
     return True
 
 
-def values(metrics: Iterable[Metric]) -> dict[tuple[str, ...], float]:
+def values(metrics: Iterable[FilledMetric]) -> dict[tuple[str, ...], float]:
     return {
-        (sample.name, *sample.labels.values()): sample.value for metric in metrics for sample in metric.samples
+        (sample.name, *sample.labels.values()): sample.value
+        for metric in metrics
+        for sample in metric.samples
     }
 
 
 def test_the_first_of_equal_label_sets_wins() -> None:
-    result = assemble([family("a", [(("x",), 1.0), (("x",), 2.0), (("y",), 3.0)])], Readings(), EVERY, admit_all)
+    result = assemble(
+        [family("a", [(("x",), 1.0), (("x",), 2.0), (("y",), 3.0)])], Readings(), EVERY, admit_all
+    )
     assert values(result.metrics) == {("a", "x"): 1.0, ("a", "y"): 3.0}
     assert result.dropped == 1
 
@@ -83,19 +87,28 @@ def test_what_is_not_finite_is_no_sample(number: float) -> None:
 
 
 def test_an_endpoint_is_usable_when_it_gave_a_sample() -> None:
-    result = assemble([family("a", many(1), "status"), family("b", [], "networks")], Readings(), EVERY, admit_all)
+    result = assemble(
+        [family("a", many(1), "status"), family("b", [], "networks")], Readings(), EVERY, admit_all
+    )
     assert result.usable == {"status"}
 
 
 def test_the_go_exporters_spelling() -> None:
-    device = Metric("powerwall_dev_imported_joules", "help", "counter")
-    device.add_sample("powerwall_dev_imported_joules_total", {"type": "neurio", "serial": "1"}, 5.0)
-    zero = Metric("powerwall_imported_joules", "help", "counter")
-    zero.add_sample("powerwall_imported_joules_total", {"category": "site"}, 0.0)
-    gauge = Metric("powerwall_instant_power_watts", "help", "gauge")
-    gauge.add_sample("powerwall_instant_power_watts", {"category": "site"}, 0.0)
+    labels = ("type", "serial")
+    device = FilledMetric(
+        heading("powerwall_dev_imported_joules_total", "counter", "help", labels), {("neurio", "1"): 5.0}
+    )
+    zero = FilledMetric(
+        heading("powerwall_imported_joules_total", "counter", "help", ("category",)), {("site",): 0.0}
+    )
+    gauge = FilledMetric(
+        heading("powerwall_instant_power_watts", "gauge", "help", ("category",)), {("site",): 0.0}
+    )
     spelt = go_exporter([device, zero, gauge])
-    assert [metric.name for metric in spelt] == ["powerwall_dev_imported_joules", "powerwall_instant_power_watts"]
+    assert [metric.name for metric in spelt] == [
+        "powerwall_dev_imported_joules",
+        "powerwall_instant_power_watts",
+    ]
     assert spelt[0].samples[0].labels == {"type": "neurio", "serial": "1", "tyoe": "neurio"}
     assert device.samples[0].labels == {"type": "neurio", "serial": "1"}
 

@@ -8,20 +8,19 @@ from collections.abc import Sequence
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from prometheus_client import Metric
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import generate_latest
 from prometheus_client.openmetrics import exposition as openmetrics
+from prometheus_client.parser import text_string_to_metric_families
 
 from probe_exporter.metrics import CATALOGUE
 from probe_exporter.metrics.exposition import Format, registry, render
+from probe_exporter.metrics.filled import FilledMetric, heading
 from probe_exporter.metrics.probe import PROBE_FAMILIES
 
 FAMILIES = [
     *(("gauge", name, text, labels) for name, text, labels in PROBE_FAMILIES),
     *((one.kind, one.name, one.help, one.labels) for one in CATALOGUE),
 ]
-KINDS = {"gauge": GaugeMetricFamily, "counter": CounterMetricFamily}
 GENERATORS = {Format.TEXT: generate_latest, Format.OPENMETRICS: openmetrics.generate_latest}
 
 VALUES = [0.0, -0.0, 1.0, -1.5, 1e10, 123456.0, 1234567.0, 1e-7, 0.1 + 0.2, 1e300, 5e-324]
@@ -29,40 +28,50 @@ VALUES += [math.inf, -math.inf, math.nan, 1797693134862315.7, 1.797e308]
 TEXTS = ["", "plain", 'quo"te', "back\\slash", "line\nbreak", "\\n", "é 🔋 \u202e", "{}=,#"]
 
 
-def family(
-    kind: str, name: str, labels: Sequence[str], rows: Sequence[tuple[Sequence[str], float]]
-) -> Metric:
-    metric = KINDS[kind](name, 'help with a "quote", a \\ and\na break', labels=labels)
-    for texts, value in rows:
-        metric.add_metric(texts, value)
-    return metric
+def filled(kind: str, name: str, labels: Sequence[str], *rows: tuple[Sequence[str], float]) -> FilledMetric:
+    described = heading(name, kind, 'help with a "quote", a \\ and\na break', tuple(labels))
+    return FilledMetric(described, {tuple(texts): value for texts, value in rows})
 
 
-def assert_alike(metrics: Sequence[Metric]) -> None:
+def assert_alike(*metrics: FilledMetric) -> None:
     for form, generate in GENERATORS.items():
         assert render(metrics, form) == generate(registry(metrics))
 
 
 @pytest.mark.parametrize(("kind", "name", "text", "labels"), FAMILIES, ids=[one[1] for one in FAMILIES])
 def test_the_catalogue(kind: str, name: str, text: str, labels: tuple[str, ...]) -> None:
-    metric = KINDS[kind](name, text, labels=labels)
-    for label, value in zip(TEXTS * 2, VALUES, strict=True) if labels else [("", 1.0)]:
-        metric.add_metric([label] * len(labels), value)
-    assert_alike([metric])
+    rows = zip(TEXTS * 2, VALUES, strict=True) if labels else [("", 1.0)]
+    values = {
+        (label, *[f"{label}{number}"] * (len(labels) - 1)): value
+        for number, (label, value) in enumerate(rows)
+    }
+    assert_alike(FilledMetric(heading(name, kind, text, labels), values if labels else {(): 1.0}))
 
 
-@given(st.sampled_from(sorted(KINDS)), st.floats(), st.integers(-(10**18), 10**18))
-@example("gauge", 123456.0, 1000000)
+@pytest.mark.parametrize("kind", ["gauge", "counter"])
+@given(number=st.floats(), whole=st.integers(-(10**18), 10**18))
+@example(number=123456.0, whole=1000000)
 def test_any_number(kind: str, number: float, whole: int) -> None:
     assert_alike(
-        [family(kind, "some_name", [], [([], number)]), family(kind, "other", [], [([], float(whole))])]
+        filled(kind, "some_total", [], ([], number)), filled(kind, "other_total", [], ([], float(whole)))
     )
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"])), min_size=2, max_size=2))
 def test_any_label_value(texts: list[str]) -> None:
-    assert_alike([family("gauge", "some_name", ["b_second", "a_first"], [(texts, 1.0)])])
+    assert_alike(filled("gauge", "some_name", ["b_second", "a_first"], (texts, 1.0)))
 
 
 def test_nothing_at_all() -> None:
-    assert_alike([])
+    assert_alike()
+
+
+def test_a_value_with_a_label_too_many_is_a_defect() -> None:
+    with pytest.raises(ValueError, match="zip"):
+        _ = filled("gauge", "some_name", ["only"], (["one", "two"], 1.0)).samples
+
+
+def test_prometheus_client_reads_what_we_write() -> None:
+    metric = filled("counter", "some_total", ["b", "a"], (["1", "2"], 5.0))
+    (family,) = text_string_to_metric_families(render([metric], Format.TEXT).decode())
+    assert family.samples == metric.samples

@@ -16,10 +16,9 @@ from probe_exporter.errors import GatewayError
 from probe_exporter.files import write_whole
 
 if TYPE_CHECKING:
-    from prometheus_client import Metric
-
     from probe_exporter.config import Config
     from probe_exporter.gateway.client import Fetched
+    from probe_exporter.metrics.filled import FilledMetric
     from probe_exporter.readings.scrubbing import Scrubber
 
 _KINDS: Final = ("application/json", "text/plain", "text/html")
@@ -153,7 +152,7 @@ def _load(file: Path) -> dict[str, Any]:
     return document
 
 
-def _metrics(document: dict[str, Any]) -> list[Metric]:
+def _metrics(document: dict[str, Any]) -> list[FilledMetric]:
     """The families of a record. Times that are reckoned from the moment of reading use that of the record."""
     from probe_exporter.gateway.endpoints import BY_NAME
     from probe_exporter.metrics import CATALOGUE

@@ -6,35 +6,32 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from prometheus_client import Metric
-from prometheus_client.samples import Sample
-
 from probe_exporter.metrics.exposition import Format, render
+from probe_exporter.metrics.filled import FilledMetric, Heading, heading
 from probe_exporter.probe import ProbeResult
 
 
 def as_exposition(results: Sequence[ProbeResult], openmetrics: bool) -> str:
     """What Prometheus reads. Several gateways share the families, told apart by a label ``target``."""
-    metrics: Iterable[Metric] = results[0].metrics if len(results) == 1 else merge(results)
+    metrics: Iterable[FilledMetric] = results[0].metrics if len(results) == 1 else merge(results)
     return exposition(metrics, openmetrics)
 
 
-def exposition(metrics: Iterable[Metric], openmetrics: bool) -> str:
+def exposition(metrics: Iterable[FilledMetric], openmetrics: bool) -> str:
     """Families in the text format 0.0.4, or in OpenMetrics 1.0."""
     return render(metrics, Format.OPENMETRICS if openmetrics else Format.TEXT).decode()
 
 
-def merge(results: Iterable[ProbeResult]) -> list[Metric]:
+def merge(results: Iterable[ProbeResult]) -> list[FilledMetric]:
     """The families of several gateways, each family once, every sample with its ``target``."""
-    merged: dict[str, Metric] = {}
+    merged: dict[str, tuple[Heading, dict[tuple[str, ...], float]]] = {}
     for result in results:
-        for family in result.metrics:
-            into = merged.setdefault(family.name, Metric(family.name, family.documentation, family.type))
-            into.samples.extend(
-                Sample(sample.name, {"target": result.target, **sample.labels}, sample.value)
-                for sample in family.samples
-            )
-    return list(merged.values())
+        for metric in result.metrics:
+            head = metric.heading
+            named = heading(head.name, head.kind, head.documentation, ("target", *head.labels))
+            _, values = merged.setdefault(head.name, (named, {}))
+            values.update({(result.target, *labels): value for labels, value in metric.values.items()})
+    return [FilledMetric(head, values) for head, values in merged.values()]
 
 
 def as_json(results: Iterable[ProbeResult]) -> str:

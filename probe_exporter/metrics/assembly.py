@@ -7,10 +7,8 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from prometheus_client import Metric
-from prometheus_client.samples import Sample as PrometheusSample
-
 from probe_exporter.metrics.catalogue import Family
+from probe_exporter.metrics.filled import FilledMetric, heading
 from probe_exporter.readings import Readings
 
 MAX_ENDPOINT_SERIES: Final = 1000
@@ -23,7 +21,7 @@ Admits = Callable[[str, tuple[str, ...], float], bool]
 class Assembled:
     """The families with samples, and what was left out. ``usable`` names the endpoints that gave a sample."""
 
-    metrics: list[Metric] = field(default_factory=list)
+    metrics: list[FilledMetric] = field(default_factory=list)
     usable: set[str] = field(default_factory=set)
     dropped: int = 0
     held_back: int = 0
@@ -51,7 +49,8 @@ def assemble(
         endpoint_room[family.endpoint] = endpoint_room.get(family.endpoint, MAX_ENDPOINT_SERIES) - len(
             samples
         )
-        result.metrics.append(_metric(family, samples))
+        described = heading(family.name, family.kind, family.help, family.labels)
+        result.metrics.append(FilledMetric(described, samples))
     return result
 
 
@@ -72,14 +71,3 @@ def _fill(
         else:
             samples[labels] = value
     return samples
-
-
-def _metric(family: Family, samples: dict[tuple[str, ...], float]) -> Metric:
-    name = family.name.removesuffix("_total") if family.kind == "counter" else family.name
-    metric = Metric(name, family.help, family.kind)
-    names = family.labels
-    metric.samples = [
-        PrometheusSample(family.name, dict(zip(names, labels, strict=True)), value)
-        for labels, value in samples.items()
-    ]
-    return metric

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from enum import Enum
 
-from prometheus_client import CollectorRegistry, Metric
+from prometheus_client import CollectorRegistry
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
+
+from probe_exporter.metrics.filled import FilledMetric
 
 
 class Format(Enum):
@@ -24,46 +26,42 @@ class Format(Enum):
 class _Probed(Collector):
     """The metrics of one probe as a collector."""
 
-    def __init__(self, metrics: Iterable[Metric]) -> None:
+    def __init__(self, metrics: Iterable[FilledMetric]) -> None:
         self._metrics = metrics
 
-    def collect(self) -> Iterable[Metric]:
+    def collect(self) -> Iterable[FilledMetric]:
         """The metrics, as they were brought."""
         return self._metrics
 
 
-def registry(metrics: Iterable[Metric]) -> CollectorRegistry:
-    """A registry of these metrics. It refuses duplicate names only for what describes itself; a probe has none."""
+def registry(metrics: Iterable[FilledMetric]) -> CollectorRegistry:
+    """A registry of these metrics, which lives for one request."""
     result = CollectorRegistry()
     result.register(_Probed(metrics))
     return result
 
 
-def render(metrics: Iterable[Metric], form: Format) -> bytes:
-    """The metrics as text. Only gauges and counters without timestamps or exemplars: what a probe brings."""
-    lines: list[str] = []
-    for metric in metrics:
-        lines += _lines(metric, form is Format.OPENMETRICS)
-    if form is Format.OPENMETRICS:
-        lines.append("# EOF\n")
-    return "".join(lines).encode("utf-8")
-
-
-def _lines(metric: Metric, openmetrics: bool) -> Iterator[str]:
-    name = metric.name
+def render(metrics: Iterable[FilledMetric], form: Format) -> bytes:
+    """The metrics of one probe as text, by way of their registry."""
+    openmetrics = form is Format.OPENMETRICS
+    parts: list[str] = []
+    for metric in registry(metrics).collect():
+        assert isinstance(metric, FilledMetric), "nothing else is registered"
+        parts.append(metric.heading.openmetrics if openmetrics else metric.heading.text)
+        parts += _lines(metric)
     if openmetrics:
-        documentation = _escape(metric.documentation)
-    else:
-        name += "_total" if metric.type == "counter" else ""
-        documentation = metric.documentation.replace("\\", r"\\").replace("\n", r"\n")
-    yield f"# HELP {name} {documentation}\n# TYPE {name} {metric.type}\n"
-    for sample in metric.samples:
-        labels = sample.labels
+        parts.append("# EOF\n")
+    return "".join(parts).encode("utf-8")
+
+
+def _lines(metric: FilledMetric) -> Iterator[str]:
+    name, labels = metric.heading.name, metric.heading.sorted_labels
+    for texts, value in metric.values.items():
         if labels:
-            pairs = ",".join([f'{label}="{_escape(labels[label])}"' for label in sorted(labels)])
-            yield f"{sample.name}{{{pairs}}} {_number(sample.value)}\n"
+            pairs = ",".join([f'{label}="{_escape(texts[index])}"' for index, label in labels])
+            yield f"{name}{{{pairs}}} {_number(value)}\n"
         else:
-            yield f"{sample.name} {_number(sample.value)}\n"
+            yield f"{name} {_number(value)}\n"
 
 
 def _number(value: float) -> str:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from prometheus_client import Metric
-
 from probe_exporter.errors import REASONS
+from probe_exporter.metrics.filled import FilledMetric, heading
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,17 +112,14 @@ PROBE_FAMILIES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
 Rows = Iterable[tuple[tuple[str, ...], float | None]]
 
 
-def probe_metrics(verdict: Verdict) -> list[Metric]:
+def probe_metrics(verdict: Verdict) -> list[FilledMetric]:
     """The metrics of one probe, in the order of `PROBE_FAMILIES`."""
     rows = _rows(verdict)
     metrics = []
     for name, documentation, labels in PROBE_FAMILIES:
-        metric = Metric(name, documentation, "gauge")
-        for values, value in rows[name]:
-            if value is not None:
-                metric.add_sample(name, dict(zip(labels, values, strict=True)), float(value))
-        if metric.samples:
-            metrics.append(metric)
+        values = {texts: float(value) for texts, value in rows[name] if value is not None}
+        if values:
+            metrics.append(FilledMetric(heading(name, "gauge", documentation, labels), values))
     return metrics
 
 

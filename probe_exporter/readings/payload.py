@@ -21,14 +21,21 @@ MAX_BITS = 1023
 """Integers of this length and more do not fit a float."""
 
 
+_DECODER = json.JSONDecoder(parse_int=float)
+
+
 def decode(body: bytes) -> object:
     """The JSON document in ``body``. Numbers come as float, so that no integer is too long.
 
     Raises DecodeError when it is not JSON, nested too deep, or not UTF-8.
     """
     try:
-        return json.loads(body.decode("utf-8"), parse_int=float)
+        return _DECODER.decode(body.decode("utf-8"))
     except (ValueError, RecursionError) as error:
+        if body.lstrip().startswith(b"<"):
+            raise DecodeError(
+                "the answer is a web page, not JSON: is there a gateway at this address?"
+            ) from error
         raise DecodeError(f"the answer is not JSON: {type(error).__name__}") from error
 
 

@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 from urllib.parse import unquote
 
-from prometheus_client import Metric
 from prometheus_client.exposition import generate_latest as generate_text
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
@@ -16,6 +15,7 @@ from probe_exporter.errors import UnknownModuleError, UnknownTargetError
 from probe_exporter.fleet import Fleet, ProbeResult, Site
 from probe_exporter.metrics.compat import go_exporter
 from probe_exporter.metrics.exposition import Format, render
+from probe_exporter.metrics.filled import FilledMetric
 from probe_exporter.probe import Prober, probe_deadline
 from probe_exporter.telemetry import Telemetry
 from probe_exporter.web.discovery import target_groups
@@ -113,7 +113,7 @@ class Application:
     async def _metrics(self, request: Request) -> Answer:
         """The exporter's own metrics; before them, for a Go exporter's configuration, its gateway's."""
         form = choose_format(request.headers.get("accept", ""))
-        metrics: tuple[Metric, ...] = ()
+        metrics: tuple[FilledMetric, ...] = ()
         device = self._fleet.config.device
         if device is not None:
             site = self._fleet.find(device)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from probe_exporter.metrics.catalogue import Family
-from probe_exporter.metrics.filled import FilledMetric, heading
+from probe_exporter.metrics.filled import FilledMetric
 from probe_exporter.readings import Readings
 
 MAX_ENDPOINT_SERIES: Final = 1000
@@ -49,8 +49,7 @@ def assemble(
         endpoint_room[family.endpoint] = endpoint_room.get(family.endpoint, MAX_ENDPOINT_SERIES) - len(
             samples
         )
-        described = heading(family.name, family.kind, family.help, family.labels)
-        result.metrics.append(FilledMetric(described, samples))
+        result.metrics.append(FilledMetric(family.heading, samples))
     return result
 
 

@@ -7,9 +7,10 @@ A `Family` names the metric and holds a typed function from `Readings` to sample
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
+from probe_exporter.metrics.filled import Heading, heading
 from probe_exporter.readings import Readings
 
 COLLECTORS = ("core", "meters", "grid", "site", "network", "solar")
@@ -35,6 +36,10 @@ class Family:
     labels: tuple[str, ...] = ()
     collector: str = "core"
     hardware: str = "all"
+    heading: Heading = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "heading", heading(self.name, self.kind, self.help, self.labels))
 
 
 def one(value: float | None) -> Iterable[Sample]:

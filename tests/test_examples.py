@@ -252,7 +252,10 @@ def check_operator_resources(name: str, folder: Path) -> None:
     assert discovery["url"] == f"http://{service['metadata']['name']}.{namespace}.svc:{port['port']}/sd"
     monitor = manifest("ServiceMonitor")["spec"]
     assert monitor["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
-    assert [endpoint["port"] for endpoint in monitor["endpoints"]] == [port["name"]]
+    (endpoint,) = monitor["endpoints"]
+    assert endpoint["port"] == port["name"]
+    jobs = [manifest("ScrapeConfig")["spec"]["jobName"], endpoint["relabelings"][0]["replacement"]]
+    assert jobs == [one["job_name"] for one in load_yaml("prometheus/http_sd.yml")["scrape_configs"]]
 
 
 CHECKS: dict[str, Callable[[str, Path], None]] = {

@@ -141,13 +141,14 @@ class Conversation:
             self._send(task, connection, self._share(task, time.monotonic()))
 
     def _share(self, task: Task, now: float) -> float:
-        """Until when this request may take: its part of the time left, counted among its own kind first.
+        """Until when this request may take: half of the time left, all of it where nobody of its kind waits behind.
 
-        Core endpoints share what is left among themselves, because they go first.
+        So a hang leaves the others as much time as it took. Equal parts would be too small for a gateway that takes
+        seconds for every answer: none would arrive, instead of the first few. Core endpoints go first.
         """
-        rivals = 1 + sum(other.endpoint.core or not task.endpoint.core for other in self._waiting)
-        rounds = -(-rivals // self._width)
-        return now + min(self._limits.request_timeout, (self._limits.deadline - now) / rounds)
+        waiting = any(other.endpoint.core or not task.endpoint.core for other in self._waiting)
+        left = self._limits.deadline - now
+        return now + min(self._limits.request_timeout, left / 2.0 if waiting else left)
 
     def _send(self, task: Task, connection: Connection, deadline: float) -> None:
         endpoint = task.endpoint

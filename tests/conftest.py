@@ -44,9 +44,9 @@ def recordings() -> Path:
     return recorded_payloads()
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def logging_restored() -> Iterator[None]:
-    """Undo what a command does to logging."""
+    """Undo what a command does to logging: also after tests that do not think of it."""
     root, ours = logging.getLogger(), logging.getLogger("probe_exporter")
     probes = logging.getLogger("probe_exporter.probe")
     handlers, raising = root.handlers[:], logging.raiseExceptions

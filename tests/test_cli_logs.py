@@ -12,8 +12,6 @@ import pytest
 from probe_exporter.cli import logs
 from probe_exporter.secrets import Secret
 
-pytestmark = pytest.mark.usefixtures("logging_restored")
-
 
 def lines(style: str, level: str = "info", **extra: object) -> str:
     stream = io.StringIO()

@@ -19,8 +19,6 @@ from probe_exporter.config import load_config
 from probe_exporter.simulator import RecordedSystem, SimulatedGateway, make_certificate
 from tests.program_runs import Ended, run_program
 
-pytestmark = pytest.mark.usefixtures("logging_restored")
-
 PAYLOADS = Path(__file__).parent / "payloads"
 DEAD = "127.0.0.1:1"
 PASSWORD = "canary-password"

@@ -338,3 +338,42 @@ def test_simulate_never_writes_over_a_configuration(home: Folder) -> None:
     mine.write_text("what somebody keeps")
     assert home.run("simulate", "--write", str(mine)).code == 2
     assert mine.read_text() == "what somebody keeps"
+
+
+# Politeness over restarts
+
+
+def test_a_cron_job_with_a_wrong_password_logs_in_once(
+    folder: Folder, gateways: dict[str, SimulatedGateway]
+) -> None:
+    gateway = gateways["home"]
+    state = folder.path / "state"
+    file = folder.path / "wrong.yaml"
+    file.write_text(
+        f"state_directory: {state}\n"
+        f"gateways: {{home: {{gateway_address: '{gateway.address}', login_password: wrong}}}}\n"
+    )
+    file.chmod(0o600)
+    before = gateway.counts.login_attempts
+    for _ in range(3):
+        ended = run_program(f"--config.file={file}", "probe")
+        assert ended.code == 1
+        assert "the gateway refused the login" in ended.stderr
+    assert gateway.counts.login_attempts == before + 1
+    (kept,) = state.iterdir()
+    assert kept.stat().st_mode & 0o777 == 0o600
+    assert b"wrong" not in kept.read_bytes()
+
+
+def test_a_session_survives_a_restart(folder: Folder, gateways: dict[str, SimulatedGateway]) -> None:
+    gateway = gateways["home"]
+    file = folder.path / "kept.yaml"
+    file.write_text(
+        f"state_directory: {folder.path / 'state'}\n"
+        f"gateways: {{home: {{gateway_address: '{gateway.address}', login_password: {PASSWORD}}}}}\n"
+    )
+    file.chmod(0o600)
+    before = gateway.counts.login_attempts
+    for _ in range(3):
+        assert run_program(f"--config.file={file}", "probe").code == 0
+    assert gateway.counts.login_attempts == before + 1

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import shutil
@@ -116,7 +117,7 @@ def check_web_configuration(name: str, folder: Path) -> None:
     pytest.importorskip("bcrypt")
     security = WebSecurity.load(folder / "web.yaml")
     assert security.tls
-    assert not security.admits("Basic cHJvbWV0aGV1czpwcm9tZXRoZXVz")
+    assert not asyncio.run(security.admits("Basic cHJvbWV0aGV1czpwcm9tZXRoZXVz"))
 
 
 # Prometheus

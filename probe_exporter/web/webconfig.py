@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import logging
 import secrets
@@ -71,7 +72,7 @@ class WebSecurity:
             self.refresh()
             if self._settings.users and scope["type"] == "http":
                 request = Request.of({**scope, "query_string": b""})
-                if not self.admits(request.headers.get("authorization", "")):
+                if not await self.admits(request.headers.get("authorization", "")):
                     challenge = 'Basic realm="probe_exporter"'
                     refusal = Answer.line(401, "a user and a password are needed", WWW_Authenticate=challenge)
                     await refusal.send(request, send)
@@ -100,8 +101,11 @@ class WebSecurity:
         self._verified.clear()
         log.info("web configuration read again: %s", self._path)
 
-    def admits(self, authorization: str) -> bool:
-        """Whether an Authorization header names a user with the right password."""
+    async def admits(self, authorization: str) -> bool:
+        """Whether an Authorization header names a user with the right password.
+
+        bcrypt is slow on purpose, so it runs in a thread: guesses must not hold up the loop and every probe in it.
+        """
         scheme, _, encoded = authorization.partition(" ")
         if scheme.lower() != "basic":
             return False
@@ -117,7 +121,7 @@ class WebSecurity:
         )
         verdict = self._verified.get(mark)
         if verdict is None:
-            verdict = _check(password, stored) and user in self._settings.users
+            verdict = await asyncio.to_thread(_check, password, stored) and user in self._settings.users
             if len(self._verified) >= 1024:
                 self._verified.clear()
             self._verified[mark] = verdict

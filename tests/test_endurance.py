@@ -23,6 +23,7 @@ from probe_exporter.probe import Prober
 from probe_exporter.telemetry import Telemetry
 
 ROOT = Path(__file__).parent.parent
+THREADS = 4
 PROBES = int(os.environ.get("ENDURANCE_PROBES", "50000"))
 FAULTS = {
     "workshop": "reset",
@@ -97,11 +98,17 @@ def run(file: Path) -> tuple[float, Usage, Usage, Counter[str]]:
         render(result.metrics, Format.OPENMETRICS)
         return result.reason or "none"
 
+    def probes(numbers: range) -> Counter[str]:
+        return Counter(map(probe, numbers))
+
+    def share(first: int, last: int) -> list[range]:
+        return [range(first + thread, last, THREADS) for thread in range(THREADS)]
+
     began = time.monotonic()
-    with ThreadPoolExecutor(4) as pool:
-        reasons = Counter(pool.map(probe, range(PROBES // 10)))
+    with ThreadPoolExecutor(THREADS) as pool:
+        early = sum(pool.map(probes, share(0, PROBES // 10)), Counter[str]())
         warm = Usage.now()
-        reasons.update(pool.map(probe, range(PROBES - PROBES // 10)))
+        late = sum(pool.map(probes, share(PROBES // 10, PROBES)), Counter[str]())
         end = Usage.now()
     fleet.close()
-    return began, warm, end, reasons
+    return began, warm, end, early + late

@@ -1,0 +1,329 @@
+"""The rules of ``examples/prometheus/rules``, run by promtool: what fires, what survives a gap, what stays silent.
+
+A failed probe makes every series of its gateway stale. So each alert is tried three times: with a condition that
+lasts and a gap of a minute in the middle of waiting, with a healthy gateway that is gone for a minute, and well.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from probe_exporter.metrics import CATALOGUE
+from probe_exporter.metrics.probe import PROBE_FAMILIES
+from tests.conftest import program
+
+ROOT = Path(__file__).parent.parent
+RULES = ROOT / "examples" / "prometheus" / "rules"
+RUNBOOK = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
+GROUPS = [
+    group for file in sorted(RULES.glob("*.yml")) for group in yaml.safe_load(file.read_text())["groups"]
+]
+ALERTS = {rule["alert"]: rule for group in GROUPS for rule in group["rules"] if "alert" in rule}
+RECORDED = [rule["record"] for group in GROUPS for rule in group["rules"] if "record" in rule]
+
+HOME = '{job="powerwall",instance="home"'
+DAY = 24 * 60
+
+Series = dict[str, float | str]
+"""Name and labels of a series, without job and instance, with its value, or with promtool's own notation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """``bad`` fires after ``minutes``; ``good`` never does; ``both`` goes with either.
+
+    Series have a sample every ``step`` minutes, and that is how long a gap is: more than one where days pass.
+    """
+
+    minutes: int
+    bad: Series
+    good: Series
+    both: Series = field(default_factory=dict)
+    step: int = 1
+
+
+def connected(value: float) -> Series:
+    return {"powerwall_grid_connected": value}
+
+
+def battery(name: str, value: float) -> Series:
+    return {f'powerwall_battery_{name}{{serial="A"}}': value}
+
+
+CASES: dict[str, Case] = {
+    "PowerwallExporterDown": Case(15, {'up{job="probe_exporter"}': 0}, {'up{job="probe_exporter"}': 1}),
+    "PowerwallProbeFailing": Case(12, {"probe_success": 0}, {"probe_success": 1}),
+    "PowerwallLoginRefused": Case(
+        7, {'probe_failure_reason{reason="auth"}': 1}, {'probe_failure_reason{reason="auth"}': 0}
+    ),
+    "PowerwallCertificateChanged": Case(
+        7, {'probe_failure_reason{reason="tls"}': 1}, {'probe_failure_reason{reason="tls"}': 0}
+    ),
+    "PowerwallEndpointFailing": Case(
+        32,
+        {'powerwall_endpoint_up{endpoint="networks"}': 0},
+        {'powerwall_endpoint_up{endpoint="networks"}': 1},
+        {"probe_success": 1},
+    ),
+    "PowerwallMeterSilent": Case(
+        18,
+        {'powerwall_meter_last_communication_timestamp_seconds{category="site"}': 0},
+        {'powerwall_meter_last_communication_timestamp_seconds{category="site"}': "0+60x60"},
+    ),
+    "PowerwallGridDown": Case(8, connected(0), connected(1)),
+    "PowerwallGridUnstable": Case(
+        12, {"powerwall_grid_connected": "1 0 1 0 1 0 1x20"}, {"powerwall_grid_connected": "1 0 1x20"}
+    ),
+    "PowerwallRunningOut": Case(
+        8, {"powerwall_charge_app_ratio": 0.19}, {"powerwall_charge_app_ratio": 0.5}, connected(0)
+    ),
+    "PowerwallBelowReserve": Case(
+        125,
+        {"powerwall_charge_app_ratio": 0.2},
+        {"powerwall_charge_app_ratio": 0.3},
+        {"powerwall_reserve_app_ratio": 0.3, **connected(1)},
+    ),
+    "PowerwallBatteryMissing": Case(
+        17,
+        {"powerwall_batteries_available": 2},
+        {"powerwall_batteries_available": 3},
+        {"powerwall_batteries_configured": 3},
+    ),
+    "PowerwallBatteryDisabled": Case(17, battery("disabled", 1), battery("disabled", 0)),
+    "PowerwallNotReadyForBackup": Case(32, battery("backup_ready", 0), battery("backup_ready", 1)),
+    "PowerwallCapacityLow": Case(
+        DAY + 20,
+        battery("full_pack_joules", 0.69 * 48.6e6),
+        battery("full_pack_joules", 0.71 * 48.6e6),
+        {"powerwall_site_nominal_joules": 2 * 48.6e6, "powerwall_batteries_configured": 2},
+        step=4,
+    ),
+    "PowerwallStopped": Case(17, {"powerwall_sitemaster_running": 0}, {"powerwall_sitemaster_running": 1}),
+    "PowerwallProblems": Case(
+        17, {"powerwall_problems_detected_count": 2}, {"powerwall_problems_detected_count": 0}
+    ),
+    "PowerwallAlertActive": Case(
+        17,
+        {'powerwall_alert_active{alert="PVAC_a014_PvIsolation",source="pvac"}': 1},
+        {'powerwall_alert_active{alert="PVS_a048_SelfTestRelayFault",source="pvs"}': 1},
+    ),
+    "PowerwallNoSolar": Case(
+        10 * DAY + 120,
+        {
+            'powerwall_exported_joules_total{category="solar"}': f"0+1e5x{9 * 96} 86400000x95 stale 86400000x96"
+        },
+        {'powerwall_exported_joules_total{category="solar"}': f"0+1e5x{10 * 96} stale 96000000+1e5x192"},
+        step=15,
+    ),
+    "PowerwallStringDisconnected": Case(
+        400,
+        {'powerwall_pv_string_connected{string="A"}': "1x5 0x10 stale 0x500"},
+        {'powerwall_pv_string_connected{string="A"}': 0},
+    ),
+    "PowerwallNotReachingTesla": Case(
+        62, {"powerwall_sitemaster_connected": 0}, {"powerwall_sitemaster_connected": 1}
+    ),
+    "PowerwallRebooted": Case(
+        30,
+        {"powerwall_uptime_seconds": "90000+60x10 stale 5+60x60"},
+        {"powerwall_uptime_seconds": "90000+60x90"},
+    ),
+    "PowerwallFirmwareChanged": Case(
+        30,
+        {
+            'powerwall_info{version="23.44.0"}': "1x10 stale",
+            'powerwall_info{version="24.4.0"}': "_x12 1x60",
+        },
+        {'powerwall_info{version="23.44.0"}': 1},
+    ),
+    "PowerwallUnknownWords": Case(
+        62,
+        {'powerwall_unknown_values{endpoint="operation"}': 1},
+        {'powerwall_unknown_values{endpoint="operation"}': 0},
+    ),
+}
+
+
+def notation(value: float | str, count: int, gap_at: int | None) -> str:
+    """A constant series in promtool's notation, with one sample stale where asked."""
+    if isinstance(value, str):
+        return value
+    if gap_at is None:
+        return f"{value}x{count}"
+    return f"{value}x{gap_at} stale {value}x{count}"
+
+
+def group(
+    alert: str, case: Case, series: Series, fires: bool, gap_at: int | None, end: int
+) -> dict[str, Any]:
+    """One group of a promtool test: whether the alert fires at the end, and that it never does where it must not."""
+    count = end // case.step + 5
+    inputs = [
+        {"series": labelled(name), "values": notation(value, count, gap_at)}
+        for name, value in {**series, **case.both}.items()
+    ]
+    firing = f'sum(max_over_time(ALERTS{{alertname="{alert}",alertstate="firing"}}[{end}m]))'
+    samples = [{"labels": "{}", "value": 1}] if fires else []
+    tests = [{"expr": firing, "eval_time": f"{end}m", "exp_samples": samples}]
+    return {"interval": f"{case.step}m", "input_series": inputs, "promql_expr_test": tests}
+
+
+def labelled(name: str) -> str:
+    """A series with the labels of a target, where it has none of its own."""
+    if "job=" in name:
+        return name
+    bare, brace, labels = name.partition("{")
+    return f"{bare}{HOME},{labels}" if brace else f"{bare}{HOME}}}"
+
+
+def run(groups: list[dict[str, Any]], folder: Path) -> None:
+    document = {
+        "rule_files": [str(file) for file in sorted(RULES.glob("*.yml"))],
+        "evaluation_interval": groups[0]["interval"],
+        "tests": groups,
+    }
+    (folder / "test.yml").write_text(yaml.safe_dump(document))
+    ended = subprocess.run(
+        [program("promtool"), "test", "rules", folder / "test.yml"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+def test_every_alert_has_a_case() -> None:
+    assert list(CASES) == list(ALERTS)
+
+
+@pytest.mark.parametrize(("alert", "case"), CASES.items(), ids=CASES)
+def test_it_fires_and_a_gap_while_pending_does_not_reset_it(alert: str, case: Case, tmp_path: Path) -> None:
+    middle = max(1, case.minutes // case.step // 2)
+    run([group(alert, case, case.bad, True, middle, case.minutes)], tmp_path)
+
+
+@pytest.mark.parametrize(("alert", "case"), CASES.items(), ids=CASES)
+def test_it_is_silent_while_all_is_well_and_through_a_drop_of_a_minute(
+    alert: str, case: Case, tmp_path: Path
+) -> None:
+    calm = group(alert, case, case.good, False, None, case.minutes + 10)
+    dropped = group(alert, case, case.good, False, case.minutes // case.step // 2, case.minutes + 10)
+    run([calm, dropped], tmp_path)
+
+
+def test_a_moment_is_not_enough(tmp_path: Path) -> None:
+    """An alert that waits is silent where its condition lasts for a minute only."""
+    groups = []
+    for alert, case in CASES.items():
+        constant = {name: value for name, value in case.bad.items() if not isinstance(value, str)}
+        if constant.keys() == case.bad.keys() == case.good.keys() and alert != "PowerwallGridDown":
+            brief: Series = {
+                name: f"{case.good[name]}x10 {value} {case.good[name]}x200"
+                for name, value in constant.items()
+            }
+            if not any(isinstance(value, str) for value in case.good.values()):
+                groups.append(group(alert, case, brief, False, None, 60))
+    assert len(groups) > 10
+    run(groups, tmp_path)
+
+
+ENERGY = {
+    'powerwall_exported_joules_total{category="solar"}': "0+600000x1500",  # 10 kW
+    'powerwall_imported_joules_total{category="load"}': "0+240000x1500",
+    'powerwall_imported_joules_total{category="site"}': "0+60000x1500",
+    'powerwall_exported_joules_total{category="site"}': "0+150000x1500",
+    'powerwall_imported_joules_total{category="battery"}': "0+300000x1500",
+    'powerwall_exported_joules_total{category="battery"}': "0+270000x1500",
+    'powerwall_battery_discharged_joules_total{serial="A"}': "45e9",
+    'powerwall_battery_charged_joules_total{serial="A"}': "50e9",
+    'powerwall_battery_full_pack_joules{serial="A"}': "45e6",
+    "powerwall_site_nominal_joules": "100e6",
+    "powerwall_batteries_configured": "2",
+    "powerwall_remaining_joules": "36e6",
+    'powerwall_instant_power_watts{category="load"}': "4000",
+}
+RECORDINGS: dict[str, float] = {
+    "powerwall:solar_produced_joules:increase1d": 600000 * DAY,
+    "powerwall:home_used_joules:increase1d": 240000 * DAY,
+    "powerwall:grid_imported_joules:increase1d": 60000 * DAY,
+    "powerwall:grid_exported_joules:increase1d": 150000 * DAY,
+    "powerwall:battery_charged_joules:increase1d": 300000 * DAY,
+    "powerwall:battery_discharged_joules:increase1d": 270000 * DAY,
+    "powerwall:self_sufficiency:ratio1d": 0.75,
+    "powerwall:self_consumption:ratio1d": 0.75,
+    "powerwall:battery_cycles:lifetime": 1000,
+    "powerwall:battery_round_trip:ratio": 0.9,
+    "powerwall:battery_health:ratio": 0.9,
+    "powerwall:backup_time_remaining:seconds": 9000,
+}
+
+
+def test_recordings_by_hand(tmp_path: Path) -> None:
+    assert list(RECORDINGS) == RECORDED
+    end = DAY + 30
+    inputs = [
+        {"series": labelled(name), "values": value if "+" in value else f"{float(value):.0f}x{end}"}
+        for name, value in ENERGY.items()
+    ]
+    tests = [
+        {
+            "expr": f"round({name} / {expected}, 0.001)",
+            "eval_time": f"{end}m",
+            "exp_samples": [
+                {
+                    "labels": f'{HOME},serial="A"}}'
+                    if "battery_" in name and "joules" not in name
+                    else f"{HOME}}}",
+                    "value": 1,
+                }
+            ],
+        }
+        for name, expected in RECORDINGS.items()
+    ]
+    run([{"interval": "1m", "input_series": inputs, "promql_expr_test": tests}], tmp_path)
+
+
+def test_the_files_are_well_formed() -> None:
+    files = sorted(RULES.glob("*.yml"))
+    ended = subprocess.run(
+        [program("promtool"), "check", "rules", "--lint=all", "--lint-fatal", *files],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+@pytest.mark.parametrize(("alert", "rule"), ALERTS.items(), ids=ALERTS)
+def test_an_alert_tells_what_to_do(alert: str, rule: dict[str, Any]) -> None:
+    assert rule["labels"]["severity"] in ("critical", "warning", "info")
+    assert "{{ $labels." in rule["annotations"]["summary"]
+    assert rule["annotations"]["description"]
+    assert rule["annotations"]["runbook"] == f"docs/runbook.md#{alert.lower()}"
+    assert f"\n## {alert}\n" in RUNBOOK
+
+
+def test_the_runbook_has_nothing_else() -> None:
+    assert re.findall(r"^## (Powerwall\w+)$", RUNBOOK, re.MULTILINE) == list(ALERTS)
+
+
+def test_every_metric_is_one_of_ours() -> None:
+    known = (
+        {family.name for family in CATALOGUE}
+        | {name for name, _, _ in PROBE_FAMILIES}
+        | set(RECORDED)
+        | {"up"}
+    )
+    for one in GROUPS:
+        for rule in one["rules"]:
+            used = set(re.findall(r"\b(?:powerwall[\w:]*|probe_\w+|up)\b(?=[\[{(\s)]|$)", rule["expr"]))
+            used -= {"powerwall", "probe_exporter"}
+            assert used, rule
+            assert used <= known, used - known

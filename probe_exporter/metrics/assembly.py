@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Final
 
 from probe_exporter.metrics.catalogue import Family
@@ -59,14 +59,17 @@ def _fill(
     """The samples of one family, first come first kept."""
     samples: dict[tuple[str, ...], float] = {}
     guarded = family.kind == "counter"
+    usable = False
     for labels, value in family.read(readings):
-        if not math.isfinite(value):
+        if not isfinite(value):
             continue
-        result.usable.add(family.endpoint)
+        usable = True
         if labels in samples or len(samples) >= left:
             result.dropped += 1
         elif guarded and not admits(family.name, labels, value):
             result.held_back += 1
         else:
             samples[labels] = value
+    if usable:
+        result.usable.add(family.endpoint)
     return samples

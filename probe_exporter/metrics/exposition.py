@@ -6,7 +6,8 @@ generators write them: those cost more than everything else in a probe. A test c
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Iterable
 from enum import Enum
 
 from prometheus_client import CollectorRegistry
@@ -54,21 +55,20 @@ def render(metrics: Iterable[FilledMetric], form: Format) -> bytes:
     return "".join(parts).encode("utf-8")
 
 
-def _lines(metric: FilledMetric) -> Iterator[str]:
-    name, labels = metric.heading.name, metric.heading.sorted_labels
-    for texts, value in metric.values.items():
-        if labels:
-            pairs = ",".join([f'{label}="{_escape(texts[index])}"' for index, label in labels])
-            yield f"{name}{{{pairs}}} {_number(value)}\n"
-        else:
-            yield f"{name} {_number(value)}\n"
+def _lines(metric: FilledMetric) -> list[str]:
+    pattern, order = metric.heading.pattern, metric.heading.order
+    if not order:
+        return [pattern % _number(value) for value in metric.values.values()]
+    return [
+        pattern % (*[_escape(texts[place]) for place in order], _number(value))
+        for texts, value in metric.values.items()
+    ]
 
 
 def _number(value: float) -> str:
-    """As Go writes it; a short one needs no exponent, and Python writes it alike."""
-    text = repr(value)
-    if len(text) < 8 and type(value) is float and "n" not in text:
-        return text
+    """As Go writes it. From a million on that is not as Python does, nor are the numbers that are none."""
+    if -math.inf < value < 1e6:
+        return repr(value)
     return str(floatToGoString(value))  # type: ignore[no-untyped-call]  # untyped in prometheus_client
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import final
@@ -18,14 +18,17 @@ Values = Mapping[tuple[str, ...], float]
 class Heading:
     """What all samples of a family share. ``text`` and ``openmetrics`` are its lines HELP and TYPE.
 
-    ``sorted_labels`` are positions and names of the labels in the order in which both formats write them.
+    ``family`` is the name without the counter's ``_total``. ``pattern`` makes the line of a sample from its label
+    values, in the places that ``order`` gives, and its number: both formats sort labels by name.
     """
 
     name: str
     kind: str
     documentation: str
     labels: tuple[str, ...]
-    sorted_labels: tuple[tuple[int, str], ...]
+    family: str
+    pattern: str
+    order: tuple[int, ...]
     text: str
     openmetrics: str
 
@@ -36,15 +39,23 @@ def heading(name: str, kind: str, documentation: str, labels: tuple[str, ...]) -
     breaks = documentation.replace("\\", r"\\").replace("\n", r"\n")
     quotes = breaks.replace('"', r"\"")
     family = name.removesuffix("_total") if kind == "counter" else name
+    order = tuple(sorted(range(len(labels)), key=labels.__getitem__))
     return Heading(
         name,
         kind,
         documentation,
         labels,
-        tuple(sorted(enumerate(labels), key=lambda numbered: numbered[1])),
+        family,
+        _pattern(name, [labels[place] for place in order]),
+        order,
         f"# HELP {name} {breaks}\n# TYPE {name} {kind}\n",
         f"# HELP {family} {quotes}\n# TYPE {family} {kind}\n",
     )
+
+
+def _pattern(name: str, labels: Sequence[str]) -> str:
+    pairs = ",".join(f'{label}="%s"' for label in labels)
+    return f"{name}{{{pairs}}} %s\n" if pairs else f"{name} %s\n"
 
 
 @final
@@ -58,7 +69,7 @@ class FilledMetric(Metric):
         # Not Metric's own: it would check a name that is known at import, at every probe anew.
         self.heading = heading
         self.values = values
-        self.name = heading.name.removesuffix("_total") if heading.kind == "counter" else heading.name
+        self.name = heading.family
         self.documentation = heading.documentation
         self.type = heading.kind
         self.unit = ""

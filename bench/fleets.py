@@ -93,7 +93,7 @@ def fleet(report: Report, extent: Extent) -> None:
     with _running(wanted) as (running, gateways):
         idle = running.usage()
         well = _run(running, gateways, extent.interval, max(2, rounds // 3))
-        alone = in_turn(running.port, [one.probe for one in gateways[:50]], 2)
+        alone = in_turn(running.port, [one.probe for one in gateways[:20]], max(2, extent.rounds // 10))
         floor = warm_floor(gateways[0], FAST, max(5, extent.rounds // 4), 3)
     broken = {one.name: one for one in ill}
     with _running([broken.get(one.name, one) for one in wanted]) as (running, gateways):

@@ -7,6 +7,7 @@ import statistics
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -37,11 +38,12 @@ def rendering(report: Report, extent: Extent) -> None:
         (Format.OPENMETRICS, openmetrics.generate_latest),
     ):
         text = render(metrics, form)
-        if text != generate(registry(metrics)):
+        collected = registry(metrics)
+        if text != generate(collected):
             raise AssertionError("the renderer's bytes differ from prometheus_client's")
         name = f"{form.name.lower()}, {sum(len(one.values) for one in metrics)} samples"
-        own = _cpu_of(lambda form=form: render(metrics, form), extent)
-        theirs = _cpu_of(lambda generate=generate: generate(registry(metrics)), extent)
+        own = _cpu_of(partial(render, metrics, form), extent)
+        theirs = _cpu_of(partial(generate, collected), extent)
         report.add(Figure("rendering", name, own, "s", "generate_latest", theirs, Goal("ratio", 1.0)))
     packed = _cpu_of(lambda: gzip.compress(text, 1, mtime=0), extent)
     best = _cpu_of(lambda: gzip.compress(text, 9, mtime=0), extent)
@@ -142,7 +144,7 @@ def _throughput(report: Report, extent: Extent, seconds: float) -> None:
         gateways = stack.enter_context(farm([Wanted(f"site-{number}", seconds) for number in range(most)]))
         folder = Path(stack.enter_context(TemporaryDirectory()))
         running = stack.enter_context(exporter(write_config(gateways, folder / "gateways.yaml")))
-        in_turn(running.port, [one.probe for one in gateways])
+        at_once(running.port, [one.probe for one in gateways], 0.001)
         floor = warm_floor(gateways[0], FAST, max(5, extent.rounds // 4), 3).wall
         for count in extent.at_once:
             paths = [one.probe for one in gateways[:count]]

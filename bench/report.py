@@ -23,9 +23,10 @@ class Goal:
     bound: float
     at_least: bool = False
 
-    def __str__(self) -> str:
-        unit = "" if self.of == "value" else " ×"
-        return f"{'≥' if self.at_least else '≤'} {self.bound:g}{unit}"
+    def shown(self, unit: str) -> str:
+        """As the table shows it, ``unit`` being that of the value."""
+        bound = f"{self.bound:g} ×" if self.of == "ratio" else _number(self.bound, unit, 3)
+        return f"{'≥' if self.at_least else '≤'} {bound}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ class Series:
     """Points of a plot."""
 
     name: str
-    points: list[tuple[float, float]]
+    points: Sequence[tuple[float, float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ class Plot:
     title: str
     across: str
     up: str
-    series: list[Series]
+    series: Sequence[Series]
 
 
 @dataclass(slots=True)
@@ -87,7 +88,7 @@ class Report:
 
 
 _HEADINGS: Final = ("", "value", "beside", "", "ratio", "goal")
-_WIDTHS: Final = (58, 14, 14, 46, 8, 10)
+_WIDTHS: Final = (66, 13, 13, 42, 7, 11)
 
 
 def heading() -> str:
@@ -104,9 +105,15 @@ def row(figure: Figure) -> str:
             _number(figure.reference, figure.unit),
             figure.beside,
             f"{figure.ratio:.2f}",
-            f"{figure.goal or ''}{' !' if figure.met is False else ''}",
+            _goal(figure),
         )
     ).rstrip()
+
+
+def _goal(figure: Figure) -> str:
+    if figure.goal is None:
+        return ""
+    return figure.goal.shown(figure.unit) + ("" if figure.met else " !")
 
 
 def _line(cells: Sequence[str]) -> str:
@@ -117,12 +124,12 @@ def _line(cells: Sequence[str]) -> str:
     return "  ".join([first, *rest])
 
 
-def _number(value: float, unit: str) -> str:
+def _number(value: float, unit: str, digits: int = 4) -> str:
     if unit == "s":
-        return f"{value * 1e3:.2f} ms" if value < 10.0 else f"{value:.1f} s"
+        return f"{value * 1e3:.{digits}g} ms" if value < 1.0 else f"{value:.{digits}g} s"
     if unit == "B":
-        return f"{value / 1e6:.1f} MB" if value >= 1e5 else f"{value:.0f} B"
-    return f"{value:.4g} {unit}".rstrip()
+        return f"{value / 1e6:.{digits}g} MB"
+    return f"{value:.{digits}g} {unit}".rstrip()
 
 
 def machine() -> dict[str, Any]:
@@ -159,7 +166,7 @@ def _entry(figure: Figure) -> dict[str, Any]:
         "ratio": _rounded(figure.ratio),
     }
     if figure.goal is not None:
-        entry |= {"goal": str(figure.goal), "met": figure.met}
+        entry |= {"goal": figure.goal.shown(figure.unit), "met": figure.met}
     return entry
 
 

@@ -37,12 +37,6 @@ MOST_EXPOSED = 13
 """What systemd calls an exposure of 1.3, of 10."""
 
 
-def not_written_yet(name: str) -> bool:
-    return ("grafana" in name and not (EXAMPLES / "grafana").exists()) or (
-        "rules" in name and not RULES.exists()
-    )
-
-
 def example_files() -> list[str]:
     names = (path.relative_to(EXAMPLES).as_posix() for path in EXAMPLES.rglob("*") if path.is_file())
     # What somebody who tries the examples puts there is no example.
@@ -225,7 +219,7 @@ def check_compose(name: str, folder: Path) -> None:
         for source in (
             volume.partition(":")[0] for volume in service.get("volumes", []) if volume.startswith(".")
         ):
-            assert (path.parent / source).exists() or not_written_yet(source), source
+            assert (path.parent / source).exists(), source
     build = services["exporter"]["build"]
     assert (path.parent / build["context"] / build["dockerfile"]).resolve().is_file()
 
@@ -320,8 +314,6 @@ def test_an_example_loads(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("pattern", CHECKS)
 def test_a_check_has_a_file(pattern: str) -> None:
-    if not_written_yet(pattern):
-        pytest.skip("not written yet")
     assert any(re.fullmatch(pattern, name) for name in example_files())
 
 

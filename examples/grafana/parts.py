@@ -1,0 +1,252 @@
+"""What both dashboards are made of: colours, queries, and panels with the settings that they share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+
+from grafana_foundation_sdk.builders import common, dashboard, prometheus, stat, statetimeline, timeseries
+from grafana_foundation_sdk.builders import table as tables
+from grafana_foundation_sdk.models import common as looks
+from grafana_foundation_sdk.models import dashboard as models
+from grafana_foundation_sdk.models.prometheus import PromQueryFormat
+
+SOLAR = "#e0b000"
+BATTERY = "#3fae68"
+GRID = "#9b6fe0"
+HOME = "#3d82e8"
+GOOD = "green"
+BAD = "red"
+CALM = "#6e7681"
+
+COLOURS = {"Solar": SOLAR, "Battery": BATTERY, "Grid": GRID, "Home": HOME}
+"""By the legend of a series; a name beside a colour, never the colour alone."""
+
+DATASOURCE = models.DataSourceRef(type_val="prometheus", uid="${datasource}")
+FULL_WIDTH = 24
+UNITS = (
+    "watt",
+    "kwatth",
+    "percentunit",
+    "s",
+    "volt",
+    "amp",
+    "rothz",
+    "ops",
+    "short",
+    "bytes",
+    "dateTimeFromNow",
+    "none",
+)
+"""Grafana's words for units, as far as they are used here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One panel: what it shows (queries by legend), in which unit, and how wide it is (of 24)."""
+
+    title: str
+    description: str
+    queries: Mapping[str, str]
+    unit: str = "short"
+    kind: str = "chart"
+    width: int = 12
+    height: int = 8
+    low: float | None = None
+    high: float | None = None
+    colours: Mapping[str, str] = field(default_factory=dict)
+    words: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """Text and colour in place of a value."""
+    stacked: bool = False
+
+
+def build(panel: Panel) -> object:
+    """The builder of a panel."""
+    return {"chart": _chart, "stat": _stat, "states": _states}[panel.kind](panel)
+
+
+def _targets(panel: Panel, instant: bool = False) -> list[prometheus.Dataquery]:
+    targets = []
+    for number, (legend, expression) in enumerate(panel.queries.items()):
+        target = prometheus.Dataquery().expr(expression).legend_format(legend).ref_id(chr(ord("A") + number))
+        targets.append(target.instant() if instant else target.range())
+    return targets
+
+
+def _common(made: object, panel: Panel, instant: bool = False) -> object:
+    made.title(panel.title).description(panel.description).unit(panel.unit).datasource(DATASOURCE)
+    made.span(panel.width).height(panel.height).targets(_targets(panel, instant))
+    if panel.low is not None:
+        made.min(panel.low)
+    if panel.high is not None:
+        made.max(panel.high)
+    for legend, colour in {**COLOURS, **panel.colours}.items():
+        if legend in panel.queries:
+            made.override_by_name(legend, [fixed(colour)])
+    if panel.words:
+        results = {
+            value: models.ValueMappingResult(text=text, color=colour, index=index)
+            for index, (value, (text, colour)) in enumerate(panel.words.items())
+        }
+        made.mappings([models.ValueMap(options=results)])
+    return made
+
+
+def fixed(colour: str) -> models.DynamicConfigValue:
+    """One colour for a series."""
+    return models.DynamicConfigValue(id_val="color", value={"mode": "fixed", "fixedColor": colour})
+
+
+def _chart(panel: Panel) -> object:
+    made = timeseries.Panel().line_width(2).fill_opacity(30 if panel.stacked else 8)
+    made.show_points(looks.VisibilityMode.NEVER).span_nulls(False)
+    made.legend(
+        common.VizLegendOptions()
+        .display_mode(looks.LegendDisplayMode.LIST)
+        .placement(looks.LegendPlacement.BOTTOM)
+        .show_legend(True)
+    )
+    made.tooltip(common.VizTooltipOptions().mode(looks.TooltipDisplayMode.MULTI))
+    if panel.stacked:
+        made.stacking(common.StackingConfig().mode(looks.StackingMode.NORMAL))
+    return _common(made, panel)
+
+
+def _stat(panel: Panel) -> object:
+    made = stat.Panel().color_mode(looks.BigValueColorMode.VALUE).graph_mode(looks.BigValueGraphMode.NONE)
+    made.reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
+    made.text_mode(
+        looks.BigValueTextMode.VALUE_AND_NAME if len(panel.queries) > 1 else looks.BigValueTextMode.VALUE
+    )
+    if len(panel.queries) == 1 and next(iter(panel.queries)).startswith("{{"):
+        made.text_mode(looks.BigValueTextMode.NAME)
+    return _common(made.color_scheme(neutral()), panel, instant=True)
+
+
+def neutral() -> dashboard.FieldColor:
+    """A calm colour for what has no colour of its own."""
+    return dashboard.FieldColor().mode(models.FieldColorModeId.FIXED).fixed_color("text")
+
+
+def _states(panel: Panel) -> object:
+    made = statetimeline.Panel().show_value(looks.VisibilityMode.AUTO).row_height(0.85).fill_opacity(75)
+    made.legend(
+        common.VizLegendOptions()
+        .display_mode(looks.LegendDisplayMode.LIST)
+        .placement(looks.LegendPlacement.BOTTOM)
+        .show_legend(False)
+    )
+    return _common(made, panel)
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table: an instant query by ``instance``, with its unit."""
+
+    title: str
+    expression: str
+    unit: str = "short"
+    colour: str | None = None
+    words: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+
+
+def table(title: str, description: str, columns: Sequence[Column], link: str, height: int) -> tables.Panel:
+    """One row an instance, one column a query; the instance leads to ``link``."""
+    made = (
+        tables.Panel()
+        .title(title)
+        .description(description)
+        .datasource(DATASOURCE)
+        .span(FULL_WIDTH)
+        .height(height)
+    )
+    names, order = {}, {"instance": 0}
+    for number, column in enumerate(columns):
+        letter = chr(ord("A") + number)
+        query = (
+            prometheus.Dataquery()
+            .expr(column.expression)
+            .instant()
+            .format(PromQueryFormat.TABLE)
+            .ref_id(letter)
+        )
+        made.with_target(query)
+        names[f"Value #{letter}"] = column.title
+        order[f"Value #{letter}"] = number + 1
+        made.override_by_name(column.title, _column_settings(column))
+    names["instance"] = "Site"
+    made.override_by_name(
+        "Site", [models.DynamicConfigValue(id_val="links", value=[{"title": "Open this site", "url": link}])]
+    )
+    made.transformations(
+        [
+            models.DataTransformerConfig(
+                id_val="joinByField", options={"byField": "instance", "mode": "outer"}
+            ),
+            models.DataTransformerConfig(
+                id_val="filterFieldsByName", options={"include": {"pattern": "^(instance|Value #.)$"}}
+            ),
+            models.DataTransformerConfig(
+                id_val="organize", options={"renameByName": names, "indexByName": order}
+            ),
+        ]
+    )
+    return made
+
+
+def _column_settings(column: Column) -> list[models.DynamicConfigValue]:
+    settings = [models.DynamicConfigValue(id_val="unit", value=column.unit)]
+    if column.colour:
+        settings += [
+            fixed(column.colour),
+            models.DynamicConfigValue("custom.cellOptions", {"type": "color-text"}),
+        ]
+    if column.words:
+        options = {
+            value: {"text": text, "color": colour, "index": index}
+            for index, (value, (text, colour)) in enumerate(column.words.items())
+        }
+        settings += [
+            models.DynamicConfigValue("mappings", [{"type": "value", "options": options}]),
+            models.DynamicConfigValue("custom.cellOptions", {"type": "color-text"}),
+        ]
+    return settings
+
+
+class Board:
+    """A dashboard while it is made: rows of panels, numbered in their order."""
+
+    def __init__(self, title: str, uid: str, description: str, other: tuple[str, str]) -> None:
+        """``other`` is the title and uid of the dashboard that this one links to."""
+        made = dashboard.Dashboard(title).uid(uid).description(description).tags(["powerwall"]).readonly()
+        made.timezone("browser").refresh("30s").time("now-24h", "now").tooltip(
+            models.DashboardCursorSync.CROSSHAIR
+        )
+        made.with_variable(dashboard.DatasourceVariable("datasource").label("Data source").type("prometheus"))
+        link = dashboard.DashboardLink(other[0]).type(models.DashboardLinkType.LINK).url(f"/d/{other[1]}")
+        self._made = made.link(link.keep_time(True))
+        self._numbers = count(1)
+
+    def choice(self, name: str, label: str, query: str, multi: bool) -> None:
+        """A variable whose values come from Prometheus."""
+        made = dashboard.QueryVariable(name).label(label).datasource(DATASOURCE)
+        made.query(query).refresh(models.VariableRefresh.ON_TIME_RANGE_CHANGED)
+        made.sort(models.VariableSort.ALPHABETICAL_CASE_INSENSITIVE_ASC)
+        self._made.with_variable(made.multi(True).include_all(True).all_value(".+") if multi else made)
+
+    def mark(self, title: str, expression: str, colour: str) -> None:
+        """Shade every chart where an expression has series."""
+        mark = dashboard.AnnotationQuery().name(title).datasource(DATASOURCE).expr(expression).enable(True)
+        self._made.annotation(mark.icon_color(colour))
+
+    def row(self, title: str, panels: Sequence[object]) -> None:
+        """A row with its panels."""
+        self._made.with_row(dashboard.Row(title).id(next(self._numbers)))
+        for panel in panels:
+            made = build(panel) if isinstance(panel, Panel) else panel
+            self._made.with_panel(made.id(next(self._numbers)))
+
+    def build(self) -> models.Dashboard:
+        """The dashboard."""
+        return self._made.build()

@@ -38,6 +38,8 @@ def average(report: Report, extent: Extent) -> None:
     count, rounds = extent.average
     with _running([Wanted(f"site-{number}") for number in range(count)]) as (running, gateways):
         floor = warm_floor(gateways[0], TWELVE, extent.rounds, extent.batches).cpu
+        pause = extent.interval / count
+        paced = warm_floor(gateways[0], TWELVE, extent.rounds, 1, pause).cpu
         before, asked = running.usage().cpu, running.own(_REQUESTS)
         result = on_time(running.port, [one.probe for one in gateways], extent.interval, rounds)
         probes = count * rounds
@@ -55,6 +57,7 @@ def average(report: Report, extent: Extent) -> None:
                floor * requests / len(TWELVE))
     )  # fmt: skip
     beside_go(report, f"{name}, {samples} samples", cpu, floor, Goal("ratio", 1.0))
+    beside_go(report, f"the same, the floor every {pause * 1e3:.0f} ms too", cpu, paced, Goal("ratio", 1.0))
 
 
 @dataclass(frozen=True, slots=True)

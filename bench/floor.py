@@ -44,10 +44,12 @@ def median(costs: Sequence[Cost]) -> Cost:
     return Cost(statistics.median(one.wall for one in costs), statistics.median(one.cpu for one in costs))
 
 
-def cost_of(work: Callable[[], object], rounds: int = 1) -> Cost:
-    """What ``work`` costs this process, the mean of so many times."""
-    wall, cpu = time.perf_counter(), time.process_time()
+def cost_of(work: Callable[[], object], rounds: int = 1, pause: float = 0.0) -> Cost:
+    """What ``work`` costs this process, the mean of so many times, with a pause of so many seconds before each."""
+    wall, cpu = time.perf_counter() + rounds * pause, time.process_time()
     for _ in range(rounds):
+        if pause:
+            time.sleep(pause)
         work()
     return Cost(time.perf_counter() - wall, time.process_time() - cpu).per(rounds)
 
@@ -86,12 +88,17 @@ class Floor:
         self._pool.close()
 
 
-def warm_floor(gateway: There, endpoints: Sequence[str], rounds: int, batches: int) -> Cost:
-    """What asking ``endpoints`` costs on a connection that stands; the median of some batches."""
+def warm_floor(
+    gateway: There, endpoints: Sequence[str], rounds: int, batches: int, pause: float = 0.0
+) -> Cost:
+    """What asking ``endpoints`` costs on a connection that stands; the median of some batches.
+
+    With a ``pause`` before each round the processor's caches are as cold as those of an exporter between scrapes.
+    """
     floor = Floor(gateway)
     floor.log_in()
     floor.ask(endpoints)
-    cost = median([cost_of(lambda: floor.ask(endpoints), rounds) for _ in range(batches)])
+    cost = median([cost_of(lambda: floor.ask(endpoints), rounds, pause) for _ in range(batches)])
     floor.close()
     return cost
 

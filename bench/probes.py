@@ -96,7 +96,7 @@ def _latency(report: Report, extent: Extent, seconds: float) -> None:
     wall, twelve = median(batches).wall / rounds, median(twelves)
     goal = Goal("ratio", 0.28) if seconds == 0.05 else None
     report.add(Figure("latency", f"warm, {name}, wall again", wall, "s", GO, twelve.wall, goal))
-    if not seconds:
+    if seconds < 0.1:
         beside_go(report, f"warm, {samples} samples, {name}", median(batches).cpu / rounds, twelve.cpu)
     if not all(scrape.good for scrape in (*scrapes, *warm)):
         raise RuntimeError("a probe failed that should not")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 import click
 
@@ -47,6 +48,7 @@ def main(
     """
     if (peer_url is None) != (peer_pid is None):
         raise click.UsageError("--peer and --peer-pid belong together")
+    signal.signal(signal.SIGTERM, _end)
     allow_descriptors()
     about = machine()
     report = Report()
@@ -60,6 +62,11 @@ def main(
     folder = output or ROOT / "build" / "bench"
     write(report, about, folder, [(plot.name, svg(plot)) for plot in report.plots])
     click.echo(f"The report is in {folder}")
+
+
+def _end(*_: object) -> NoReturn:
+    """SIGTERM: unwind, so that no program is left that was started to be measured."""
+    raise SystemExit(1)
 
 
 if __name__ == "__main__":

@@ -61,7 +61,8 @@ def served(fleet: Fleet, telemetry: Telemetry, **changes: object) -> Iterator[Ex
     options = WebOptions(listen_address="127.0.0.1:0", **changes)  # type: ignore[arg-type]
     application = create_app(fleet, Prober(telemetry), telemetry, options)
     (listener,) = listen(options.listen_address)
-    server = uvicorn.Server(uvicorn_config(application, WebSecurity.load(options.web_config_file)))
+    security = WebSecurity.load(options.web_config_file)
+    server = uvicorn.Server(uvicorn_config(security.guard(application), security))
     thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listener])))
     thread.start()
     try:
@@ -133,7 +134,9 @@ def test_an_unknown_target_is_counted(exporter: Exporter) -> None:
     assert float(count.split()[1]) >= 1.0
 
 
-@pytest.mark.parametrize("path", ["/", "/metrics", "/sd", "/config", "/-/healthy", "/-/ready", "/gateways/home"])
+@pytest.mark.parametrize(
+    "path", ["/", "/metrics", "/sd", "/config", "/-/healthy", "/-/ready", "/gateways/home"]
+)
 def test_head_and_methods(exporter: Exporter, path: str) -> None:
     assert exporter.ask(path).status == 200
     head = exporter.ask(path, "HEAD")

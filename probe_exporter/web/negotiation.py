@@ -22,7 +22,8 @@ def choose_format(accept: str) -> Format:
 
 def accepts_gzip(accept_encoding: str) -> bool:
     """Whether the client takes gzip."""
-    return any(name in ("gzip", "*") and weight > 0.0 for name, _, weight in _choices(accept_encoding))
+    weights = {name: weight for name, _, weight in _choices(accept_encoding)}
+    return weights.get("gzip", weights.get("*", 0.0)) > 0.0
 
 
 def _format_of(media_type: str, version: str | None) -> Format | None:

@@ -8,7 +8,7 @@ import logging
 import secrets
 import ssl
 from base64 import b64decode
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,23 +27,32 @@ _DUMMY: Final = b"$2b$10$abcdefghijklmnopqrstuuzZ4lCyx7pXx0yEJm0LBVQmVJ5kCkbKa"
 
 
 @dataclass(frozen=True, slots=True)
+class _Tls:
+    """The part about TLS. ``pair`` are the files of certificate and key; ``fixed`` is what only a start can change."""
+
+    context: ssl.SSLContext
+    pair: tuple[Path, Path]
+    fixed: tuple[str, str, bytes]
+
+
+@dataclass(frozen=True, slots=True)
 class _Settings:
     """What one reading of the file said. Hashes are bcrypt's."""
 
-    context: ssl.SSLContext | None = None
+    tls: _Tls | None = None
     users: dict[str, bytes] = field(default_factory=dict)
 
 
 class WebSecurity:
-    """The settings in force. The file is read again when it changes; a bad one changes nothing but the log.
+    """The settings in force. The files are read again when they change; a bad one changes nothing but the log.
 
-    Whether there is TLS at all is decided at the start.
+    Users and certificate follow the files; everything else about TLS is decided at the start.
     """
 
     def __init__(self, path: Path | None, settings: _Settings) -> None:
         self._path = path
         self._settings = settings
-        self._stamp = _stamp(path)
+        self._stamp = self._stamp_now()
         self._key = secrets.token_bytes(32)
         self._verified: dict[bytes, bool] = {}
 
@@ -55,13 +64,13 @@ class WebSecurity:
     @property
     def tls(self) -> bool:
         """Whether the port speaks TLS."""
-        return self._settings.context is not None
+        return self._settings.tls is not None
 
     def ssl_context(self) -> ssl.SSLContext:
         """The context of the listening socket."""
-        if self._settings.context is None:
+        if self._settings.tls is None:
             raise ValueError("no TLS is configured")
-        return self._settings.context
+        return self._settings.tls.context
 
     def guard(self, app: App) -> App:
         """The application behind basic auth, where users are configured now or may be later."""
@@ -82,24 +91,36 @@ class WebSecurity:
         return guarded
 
     def refresh(self) -> None:
-        """Read the file again where it changed. Running TLS takes a new certificate over."""
-        stamp = _stamp(self._path)
+        """Read the files again where one changed. Handshakes to come take a new certificate over."""
+        stamp = self._stamp_now()
         if self._path is None or stamp == self._stamp:
             return
         self._stamp = stamp
         try:
-            fresh = _read(self._path, self._settings.context)
+            self._adopt(_read(self._path))
         except ConfigurationError as error:
             log.error("the web configuration stays as it was: %s", error)
-            return
-        if (fresh.context is None) != (self._settings.context is None):
-            log.error(
-                "%s: TLS cannot be switched on or off without a restart; it stays as it was", self._path
-            )
-            return
+        else:
+            log.info("web configuration read again: %s", self._path)
+
+    def _adopt(self, fresh: _Settings) -> None:
+        """Put other settings in force. Raises ConfigurationError for what only a start can change."""
+        tls = self._settings.tls
+        if (fresh.tls and fresh.tls.fixed) != (tls and tls.fixed):
+            problem = "only users, cert_file and key_file can change without a restart"
+            raise ConfigurationError((Mistake(str(self._path), None, "tls_server_config", problem),))
+        if tls is not None and fresh.tls is not None:
+            tls.context.load_cert_chain(*fresh.tls.pair, password="")
+            fresh = replace(fresh, tls=replace(fresh.tls, context=tls.context))
         self._settings = fresh
         self._verified.clear()
-        log.info("web configuration read again: %s", self._path)
+
+    def _stamp_now(self) -> tuple[object, ...]:
+        """What changes when one of the files does."""
+        if self._path is None:
+            return ()
+        tls = self._settings.tls
+        return tuple(_stamp(path) for path in (self._path, *(tls.pair if tls else ())))
 
     async def admits(self, authorization: str) -> bool:
         """Whether an Authorization header names a user with the right password.
@@ -137,16 +158,16 @@ def _check(password: str, stored: bytes) -> bool:
         return False
 
 
-def _stamp(path: Path | None) -> tuple[int, int] | None:
+def _stamp(path: Path) -> tuple[int, int] | None:
     try:
-        status = path.stat() if path is not None else None
+        status = path.stat()
     except OSError:
         return None
-    return None if status is None else (status.st_mtime_ns, status.st_ino)
+    return status.st_mtime_ns, status.st_ino
 
 
-def _read(path: Path, running: ssl.SSLContext | None = None) -> _Settings:
-    """The settings in a file. A ``running`` context takes a new certificate for the handshakes to come."""
+def _read(path: Path) -> _Settings:
+    """The settings in a file. Raises ConfigurationError with every mistake."""
     mistakes: list[Mistake] = []
 
     def wrong(where: str, problem: str) -> None:
@@ -156,10 +177,10 @@ def _read(path: Path, running: ssl.SSLContext | None = None) -> _Settings:
     for key in document.keys() - {"tls_server_config", "basic_auth_users"}:
         wrong(str(key), "is not supported here; tls_server_config and basic_auth_users are")
     users = _users(document.get("basic_auth_users"), wrong)
-    context = _context(path, document.get("tls_server_config"), running, wrong)
+    tls = _tls(path, document.get("tls_server_config"), wrong)
     if mistakes:
         raise ConfigurationError(tuple(mistakes))
-    return _Settings(context, users)
+    return _Settings(tls, users)
 
 
 def _document(path: Path) -> dict[Any, Any]:
@@ -204,7 +225,7 @@ def _users(given: object, wrong: Any) -> dict[str, bytes]:
     return users
 
 
-def _context(path: Path, given: object, running: ssl.SSLContext | None, wrong: Any) -> ssl.SSLContext | None:
+def _tls(path: Path, given: object, wrong: Any) -> _Tls | None:
     if given is None:
         return None
     if not isinstance(given, dict):
@@ -212,8 +233,8 @@ def _context(path: Path, given: object, running: ssl.SSLContext | None, wrong: A
         return None
     for key in given.keys() - _TLS_KEYS:
         wrong(f"tls_server_config.{key}", f"is not supported here; {', '.join(sorted(_TLS_KEYS))} are")
-    client_auth = given.get("client_auth_type", "NoClientCert")
-    version = given.get("min_version", "TLS12")
+    client_auth = str(given.get("client_auth_type", "NoClientCert"))
+    version = str(given.get("min_version", "TLS12"))
     if client_auth not in _CLIENT_AUTH:
         wrong("tls_server_config.client_auth_type", f"must be one of {', '.join(_CLIENT_AUTH)}")
     if version not in _VERSIONS:
@@ -222,36 +243,41 @@ def _context(path: Path, given: object, running: ssl.SSLContext | None, wrong: A
         if not isinstance(given.get(key), str):
             wrong(f"tls_server_config.{key}", "is missing")
             return None
-    if client_auth == "RequireAndVerifyClientCert" and not isinstance(given.get("client_ca_file"), str):
+    needs_authorities = client_auth == "RequireAndVerifyClientCert" or "client_ca_file" in given
+    if needs_authorities and not isinstance(given.get("client_ca_file"), str):
         wrong("tls_server_config.client_ca_file", "is missing; client certificates are checked against it")
+        return None
     if client_auth not in _CLIENT_AUTH or version not in _VERSIONS:
         return None
-    return _load_context(path, given, running, wrong)
+    return _load(path, given, wrong)
 
 
-def _load_context(
-    path: Path, given: dict[str, str], running: ssl.SSLContext | None, wrong: Any
-) -> ssl.SSLContext:
+def _load(path: Path, given: dict[str, str], wrong: Any) -> _Tls | None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = _VERSIONS[given.get("min_version", "TLS12")]
-    pair = [str(path.parent / given[key]) for key in ("cert_file", "key_file")]
+    version = given.get("min_version", "TLS12")
+    client_auth = given.get("client_auth_type", "NoClientCert")
+    context.minimum_version = _VERSIONS[version]
+    pair = (path.parent / given["cert_file"], path.parent / given["key_file"])
+    authorities = b""
     try:
-        context.load_cert_chain(*pair)
+        context.load_cert_chain(*pair, password="")  # else OpenSSL would ask the terminal for it
     except (OSError, ssl.SSLError) as error:
         wrong("tls_server_config", f"cert_file and key_file cannot be used: {_reason(error)}")
-        return context
+        return None
     if "client_ca_file" in given:
         try:
-            context.load_verify_locations(str(path.parent / given["client_ca_file"]))
-        except (OSError, ssl.SSLError) as error:
+            authorities = (path.parent / given["client_ca_file"]).read_bytes()
+            context.load_verify_locations(cadata=authorities.decode("ascii"))
+        except (OSError, ssl.SSLError, UnicodeError) as error:
             wrong("tls_server_config.client_ca_file", f"cannot be used: {_reason(error)}")
-            return context
-    context.verify_mode = _CLIENT_AUTH[given.get("client_auth_type", "NoClientCert")]
-    if running is None:
-        return context
-    running.load_cert_chain(*pair)
-    return running
+            return None
+    context.verify_mode = _CLIENT_AUTH[client_auth]
+    return _Tls(context, pair, (client_auth, version, authorities))
 
 
-def _reason(error: OSError) -> str:
-    return (getattr(error, "reason", None) or error.strerror or "no PEM file").replace("_", " ").lower()
+def _reason(error: Exception) -> str:
+    return (
+        (getattr(error, "reason", None) or getattr(error, "strerror", None) or "no PEM file")
+        .replace("_", " ")
+        .lower()
+    )

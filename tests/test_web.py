@@ -20,6 +20,7 @@ from probe_exporter.probe import Prober
 from probe_exporter.simulator import LivingSite, SimulatedGateway
 from probe_exporter.telemetry import Telemetry
 from probe_exporter.web import WebOptions, create_app
+from probe_exporter.web.app import Application
 from probe_exporter.web.server import listen, uvicorn_config
 from probe_exporter.web.webconfig import WebSecurity
 from tests import configs
@@ -39,8 +40,9 @@ class Reply:
 class Exporter:
     """A served exporter."""
 
-    def __init__(self, port: int, fleet: Fleet, telemetry: Telemetry) -> None:
+    def __init__(self, port: int, application: Application, fleet: Fleet, telemetry: Telemetry) -> None:
         self.port = port
+        self.application = application
         self.fleet = fleet
         self.telemetry = telemetry
 
@@ -66,7 +68,7 @@ def served(fleet: Fleet, telemetry: Telemetry, **changes: object) -> Iterator[Ex
     thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listener])))
     thread.start()
     try:
-        yield Exporter(listener.getsockname()[1], fleet, telemetry)
+        yield Exporter(listener.getsockname()[1], application, fleet, telemetry)
     finally:
         server.should_exit = True
         thread.join(10.0)

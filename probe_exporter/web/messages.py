@@ -18,6 +18,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 PLAIN = "text/plain; charset=utf-8"
 _WORTH_PACKING = 512
 _MAX_PARAMETERS = 100
+_MAX_HEAD = 16 << 10
 
 
 class BadRequestError(Exception):
@@ -36,8 +37,12 @@ class Request:
 
     @classmethod
     def of(cls, scope: Scope) -> Request:
-        """The request in an ASGI scope. Raises BadRequestError for a query that is none."""
+        """The request in an ASGI scope. Raises BadRequestError for a query that is none, and for a head too long."""
         headers: dict[str, str] = {}
+        # The server bounds a head that comes in pieces; one that comes at once is bounded here.
+        length = len(scope["path"]) + len(scope["query_string"])
+        if length + sum(len(name) + len(value) for name, value in scope["headers"]) > _MAX_HEAD:
+            raise BadRequestError(f"the request line and headers are longer than {_MAX_HEAD} bytes")
         for raw_name, raw_value in scope["headers"]:
             name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
             headers[name] = f"{headers[name]},{value}" if name in headers else value

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from parts import BAD, BATTERY, CALM, GOOD, GRID, HOME, SOLAR, Board, Column, Panel, table
+from parts import BAD, BATTERY, CALM, GOOD, GRID, HOME, SAME_CHOICE, SOLAR, Board, Column, Panel, table
 
 UID = "powerwall-fleet"
-SITES = 'instance=~"$site"'
+SITES = 'job=~"$job",instance=~"$site"'
 POWER = "powerwall_instant_power_watts"
 BUCKETS = "probe_exporter_probe_duration_seconds_bucket"
+OURS = "and on (job, instance) probe_exporter_build_info"
+"""Keeps the processes that are exporters, whatever their job is called."""
+
+STATE = f"max by (instance) (probe_success{{{SITES}}} or last_over_time(probe_success{{{SITES}}}[1h]) * 0)"
+"""Whether each site answers: 0 for an hour also where Prometheus gets nothing from the exporter any more."""
+
+CORE = f'powerwall_endpoint_age_seconds{{endpoint="meters/aggregates",{SITES}}}'
 TOTAL = {"width": 4, "height": 4, "kind": "stat"}
 
 ANSWERS = {"1": ("answers", GOOD), "0": ("fails", BAD)}
@@ -19,35 +26,48 @@ def power(category: str) -> str:
     return f'sum by (instance) ({POWER}{{category="{category}",{SITES}}})'
 
 
+def charge() -> str:
+    """State of charge, by site."""
+    return f"max by (instance) (powerwall_charge_app_ratio{{{SITES}}})"
+
+
+def connected() -> str:
+    """Whether the grid is there, by site."""
+    return f"max by (instance) (powerwall_grid_connected{{{SITES}}})"
+
+
 COLUMNS = (
-    Column("State", f"max by (instance) (probe_success{{{SITES}}})", words=ANSWERS),
-    Column("Charge", f"max by (instance) (powerwall_charge_app_ratio{{{SITES}}})", "percentunit"),
-    Column("Grid", f"max by (instance) (powerwall_grid_connected{{{SITES}}})", words=CONNECTED),
+    Column("State", STATE, words=ANSWERS),
+    Column("Cause", f"max by (instance, reason) (probe_failure_reason{{{SITES}}} == 1)", label="reason"),
+    Column("Charge", charge(), "percentunit"),
+    Column("Grid", connected(), words=CONNECTED),
     Column("Solar", power("solar"), "watt", SOLAR),
     Column("Home", power("load"), "watt", HOME),
     Column("Battery, + discharges", power("battery"), "watt", BATTERY),
     Column("Grid, + imports", power("site"), "watt", GRID),
+    Column("Age of power", f"max by (instance) ({CORE} + (time() - timestamp({CORE})))", "s"),
     Column("Alerts", f"sum by (instance) (powerwall_alerts{{{SITES}}})"),
     Column("Problems", f"max by (instance) (powerwall_problems_detected_count{{{SITES}}})"),
     Column("Batteries", f"max by (instance) (powerwall_batteries_available{{{SITES}}})"),
+    Column("Firmware", f"max by (instance, version) (powerwall_info{{{SITES}}})", label="version"),
     Column("Running for", f"max by (instance) (powerwall_uptime_seconds{{{SITES}}})", "s"),
     Column("Login rests for", f"max by (instance) (powerwall_login_cooldown_seconds{{{SITES}}})", "s"),
 )
 
 NOW = (
-    Panel(
-        "Sites", "Gateways that Prometheus scrapes.", {"sites": f"count(probe_success{{{SITES}}})"}, **TOTAL
-    ),
+    Panel("Sites", "Gateways that Prometheus scrapes.", {"sites": f"count({STATE})"}, **TOTAL),
     Panel(
         "Failing",
-        "Sites whose last probe failed.",
-        {"failing": f"count(probe_success{{{SITES}}} == 0) or vector(0)"},
+        "Sites whose last probe failed, or that gave nothing in the last minutes.",
+        {"failing": f"count({STATE} == 0) or vector(0)"},
+        alarm=True,
         **TOTAL,
     ),
     Panel(
         "Off the grid",
         "Sites that run on battery and sun.",
-        {"off grid": f"count(powerwall_grid_connected{{{SITES}}} == 0) or vector(0)"},
+        {"off grid": f"count(max by (instance) (powerwall_grid_connected{{{SITES}}}) == 0) or vector(0)"},
+        alarm=True,
         **TOTAL,
     ),
     Panel(
@@ -78,7 +98,7 @@ COURSE = (
     Panel(
         "Charge by site",
         "As Tesla's app shows it.",
-        {"{{instance}}": COLUMNS[1].expression},
+        {"{{instance}}": charge()},
         "percentunit",
         low=0,
         high=1,
@@ -87,7 +107,7 @@ COURSE = (
     Panel(
         "On the grid",
         "When each site was off the grid. A gap is a failed probe.",
-        {"{{instance}}": COLUMNS[2].expression},
+        {"{{instance}}": connected()},
         kind="states",
         words=CONNECTED,
     ),
@@ -114,7 +134,7 @@ TROUBLE = (
     Panel(
         "Words nobody knew",
         "States that this release of the exporter does not know: its log names them. Worth a report.",
-        {"{{instance}} {{endpoint}}": f"sum by (instance, endpoint) (powerwall_unknown_values{{{SITES}}})"},
+        {"{{instance}}": f"sum by (instance) (powerwall_unknown_values{{{SITES}}})"},
     ),
 )
 
@@ -131,7 +151,7 @@ EXPORTER = (
     ),
     Panel(
         "Requests to gateways",
-        "A Powerwall 2 is asked some eight times a probe.",
+        "Of all gateways together, a second.",
         {
             "requests": "sum(rate(probe_exporter_gateway_requests_total[$__rate_interval]))",
             "failed": "sum(rate(probe_exporter_gateway_request_failures_total[$__rate_interval]))",
@@ -141,6 +161,16 @@ EXPORTER = (
         colours={"requests": CALM, "failed": BAD},
     ),
     Panel(
+        "Requests that fail",
+        "By what went wrong. rate_limited means that somebody asks a gateway too often.",
+        {
+            "{{reason}}": "sum by (reason) "
+            "(rate(probe_exporter_gateway_request_failures_total[$__rate_interval]))"
+        },
+        "ops",
+        stacked=True,
+    ),
+    Panel(
         "Logins",
         "One a session is normal; refused ones lock an owner out.",
         {
@@ -148,27 +178,28 @@ EXPORTER = (
             "failed": "sum(increase(probe_exporter_login_failures_total[$__range]))",
         },
         kind="stat",
-        width=6,
+        width=12,
+        decimals=0,
     ),
     Panel(
         "Slowest tenth of probes",
         "Nine of ten probes were faster than this.",
         {"90 %": f"histogram_quantile(0.9, sum by (le) (rate({BUCKETS}[$__rate_interval])))"},
         "s",
-        width=6,
+        width=8,
     ),
     Panel(
         "Memory",
         "Of the exporter's process.",
-        {"{{instance}}": 'process_resident_memory_bytes{job="probe_exporter"}'},
+        {"{{instance}}": f"process_resident_memory_bytes {OURS}"},
         "bytes",
-        width=6,
+        width=8,
     ),
     Panel(
         "CPU",
         "Of the exporter's process, in cores.",
-        {"{{instance}}": 'rate(process_cpu_seconds_total{job="probe_exporter"}[$__rate_interval])'},
-        width=6,
+        {"{{instance}}": f"rate(process_cpu_seconds_total[$__rate_interval]) {OURS}"},
+        width=8,
     ),
 )
 
@@ -181,10 +212,10 @@ def build() -> Board:
         "Every site at a glance; a click on its name opens it.",
         ("Site", "powerwall-site"),
     )
-    board.choice("site", "Site", "label_values(probe_success, instance)", multi=True)
+    board.sites(multi=True)
     board.row("Now", NOW)
-    link = "/d/powerwall-site?var-site=${__value.raw:percentencode}&${__url_time_range}"
-    rows = "One row a site. A site that fails shows no values: nothing old is passed off as new."
+    link = f"/d/powerwall-site?var-site=${{__value.raw:percentencode}}&{SAME_CHOICE}&${{__url_time_range}}"
+    rows = "The troubled first. A site that fails shows no values: nothing old is passed off as new."
     board.row("Sites", [table("Sites", rows, COLUMNS, link, height=10)])
     board.row("Over time", COURSE)
     board.row("Trouble", TROUBLE)

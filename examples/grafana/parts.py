@@ -24,22 +24,10 @@ COLOURS = {"Solar": SOLAR, "Battery": BATTERY, "Grid": GRID, "Home": HOME}
 """By the legend of a series; a name beside a colour, never the colour alone."""
 
 DATASOURCE = models.DataSourceRef(type_val="prometheus", uid="${datasource}")
+SAME_CHOICE = "${datasource:queryparam}&${job:queryparam}"
+"""What a link takes along, so that the other dashboard shows the same data."""
+
 FULL_WIDTH = 24
-UNITS = (
-    "watt",
-    "kwatth",
-    "percentunit",
-    "s",
-    "volt",
-    "amp",
-    "rothz",
-    "ops",
-    "short",
-    "bytes",
-    "dateTimeFromNow",
-    "none",
-)
-"""Grafana's words for units, as far as they are used here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +47,15 @@ class Panel:
     words: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     """Text and colour in place of a value."""
     stacked: bool = False
+    right: str = ""
+    """The legend of a ratio that has an axis of its own, from 0 to 1."""
+    daily: bool = False
+    """A bar a day over the last thirty days, in whichever range the dashboard shows."""
+    named: bool = False
+    """The name of each series beside its value, not instead of it."""
+    alarm: bool = False
+    """Any number above 0 is bad."""
+    decimals: float | None = None
 
 
 def build(panel: Panel) -> object:
@@ -84,6 +81,8 @@ def _common(made: object, panel: Panel, instant: bool = False) -> object:
     for legend, colour in {**COLOURS, **panel.colours}.items():
         if legend in panel.queries:
             made.override_by_name(legend, [fixed(colour)])
+    if panel.decimals is not None:
+        made.decimals(panel.decimals)
     if panel.words:
         results = {
             value: models.ValueMappingResult(text=text, color=colour, index=index)
@@ -110,18 +109,44 @@ def _chart(panel: Panel) -> object:
     made.tooltip(common.VizTooltipOptions().mode(looks.TooltipDisplayMode.MULTI))
     if panel.stacked:
         made.stacking(common.StackingConfig().mode(looks.StackingMode.NORMAL))
+    if panel.daily:
+        made.draw_style(looks.GraphDrawStyle.BARS).fill_opacity(80).interval("1d").time_from("30d")
+    if panel.right:
+        made.override_by_name(panel.right, _right_axis())
     return _common(made, panel)
+
+
+def _right_axis() -> list[models.DynamicConfigValue]:
+    settings = {
+        "unit": "percentunit",
+        "min": 0,
+        "max": 1,
+        "custom.axisPlacement": "right",
+        "custom.fillOpacity": 0,
+        "custom.lineStyle": {"fill": "dash", "dash": [8, 6]},
+    }
+    return [models.DynamicConfigValue(name, value) for name, value in settings.items()]
 
 
 def _stat(panel: Panel) -> object:
     made = stat.Panel().color_mode(looks.BigValueColorMode.VALUE).graph_mode(looks.BigValueGraphMode.NONE)
     made.reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
-    made.text_mode(
-        looks.BigValueTextMode.VALUE_AND_NAME if len(panel.queries) > 1 else looks.BigValueTextMode.VALUE
-    )
-    if len(panel.queries) == 1 and next(iter(panel.queries)).startswith("{{"):
-        made.text_mode(looks.BigValueTextMode.NAME)
-    return _common(made.color_scheme(neutral()), panel, instant=True)
+    made.text_mode(_text_mode(panel))
+    if panel.alarm:
+        made.color_scheme(dashboard.FieldColor().mode(models.FieldColorModeId.THRESHOLDS))
+        steps = [models.Threshold(value=None, color=GOOD), models.Threshold(value=1.0, color=BAD)]
+        made.thresholds(dashboard.ThresholdsConfig().mode(models.ThresholdsMode.ABSOLUTE).steps(steps))
+    else:
+        made.color_scheme(neutral())
+    return _common(made, panel, instant=True)
+
+
+def _text_mode(panel: Panel) -> looks.BigValueTextMode:
+    if panel.named or len(panel.queries) > 1:
+        return looks.BigValueTextMode.VALUE_AND_NAME
+    if next(iter(panel.queries)).startswith("{{"):
+        return looks.BigValueTextMode.NAME
+    return looks.BigValueTextMode.VALUE
 
 
 def neutral() -> dashboard.FieldColor:
@@ -149,10 +174,12 @@ class Column:
     unit: str = "short"
     colour: str | None = None
     words: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    label: str | None = None
+    """The label that is shown in place of the value."""
 
 
 def table(title: str, description: str, columns: Sequence[Column], link: str, height: int) -> tables.Panel:
-    """One row an instance, one column a query; the instance leads to ``link``."""
+    """One row an instance, one column a query; the instance leads to ``link``. The first column sorts it."""
     made = (
         tables.Panel()
         .title(title)
@@ -161,35 +188,27 @@ def table(title: str, description: str, columns: Sequence[Column], link: str, he
         .span(FULL_WIDTH)
         .height(height)
     )
-    names, order = {}, {"instance": 0}
+    fields = ["instance"]
     for number, column in enumerate(columns):
         letter = chr(ord("A") + number)
-        query = (
-            prometheus.Dataquery()
-            .expr(column.expression)
-            .instant()
-            .format(PromQueryFormat.TABLE)
-            .ref_id(letter)
-        )
-        made.with_target(query)
-        names[f"Value #{letter}"] = column.title
-        order[f"Value #{letter}"] = number + 1
+        query = prometheus.Dataquery().expr(column.expression).instant().ref_id(letter)
+        made.with_target(query.format(PromQueryFormat.TABLE))
         made.override_by_name(column.title, _column_settings(column))
-    names["instance"] = "Site"
-    made.override_by_name(
-        "Site", [models.DynamicConfigValue(id_val="links", value=[{"title": "Open this site", "url": link}])]
-    )
+        fields.append(column.label or f"Value #{letter}")
+    opening = [{"title": "Open this site", "url": link}]
+    made.override_by_name("Site", [models.DynamicConfigValue("links", opening)])
+    made.sort_by([common.TableSortByFieldState().display_name(columns[0].title).desc(False)])
+    titles = ["Site", *(column.title for column in columns)]
+    organize = {
+        "renameByName": dict(zip(fields, titles, strict=True)),
+        "indexByName": {name: number for number, name in enumerate(fields)},
+    }
+    kept = {"include": {"pattern": f"^({'|'.join(fields)})$"}}
     made.transformations(
         [
-            models.DataTransformerConfig(
-                id_val="joinByField", options={"byField": "instance", "mode": "outer"}
-            ),
-            models.DataTransformerConfig(
-                id_val="filterFieldsByName", options={"include": {"pattern": "^(instance|Value #.)$"}}
-            ),
-            models.DataTransformerConfig(
-                id_val="organize", options={"renameByName": names, "indexByName": order}
-            ),
+            models.DataTransformerConfig("joinByField", options={"byField": "instance", "mode": "outer"}),
+            models.DataTransformerConfig("filterFieldsByName", options=kept),
+            models.DataTransformerConfig("organize", options=organize),
         ]
     )
     return made
@@ -219,12 +238,13 @@ class Board:
 
     def __init__(self, title: str, uid: str, description: str, other: tuple[str, str]) -> None:
         """``other`` is the title and uid of the dashboard that this one links to."""
-        made = dashboard.Dashboard(title).uid(uid).description(description).tags(["powerwall"]).readonly()
+        made = dashboard.Dashboard(title).uid(uid).description(description).tags(["powerwall"]).editable()
         made.timezone("browser").refresh("30s").time("now-24h", "now").tooltip(
             models.DashboardCursorSync.CROSSHAIR
         )
         made.with_variable(dashboard.DatasourceVariable("datasource").label("Data source").type("prometheus"))
-        link = dashboard.DashboardLink(other[0]).type(models.DashboardLinkType.LINK).url(f"/d/{other[1]}")
+        link = dashboard.DashboardLink(other[0]).type(models.DashboardLinkType.LINK)
+        link.url(f"/d/{other[1]}?{SAME_CHOICE}")
         self._made = made.link(link.keep_time(True))
         self._numbers = count(1)
 
@@ -233,7 +253,19 @@ class Board:
         made = dashboard.QueryVariable(name).label(label).datasource(DATASOURCE)
         made.query(query).refresh(models.VariableRefresh.ON_TIME_RANGE_CHANGED)
         made.sort(models.VariableSort.ALPHABETICAL_CASE_INSENSITIVE_ASC)
-        self._made.with_variable(made.multi(True).include_all(True).all_value(".+") if multi else made)
+        if multi:
+            everything = models.VariableOption(selected=True, text=["All"], value=["$__all"])
+            made.multi(True).include_all(True).current(everything)
+        self._made.with_variable(made)
+
+    def sites(self, multi: bool) -> None:
+        """The variables ``job`` and ``site``. Not by probe_success: blackbox_exporter has one as well."""
+        self.choice("job", "Job", "label_values(powerwall_tls_pinned, job)", multi=True)
+        self.choice("site", "Site", 'label_values(powerwall_tls_pinned{job=~"$job"}, instance)', multi)
+
+    def amount(self, name: str, label: str, value: str) -> None:
+        """A variable that takes a number from who looks."""
+        self._made.with_variable(dashboard.TextBoxVariable(name).label(label).default_value(value))
 
     def mark(self, title: str, expression: str, colour: str) -> None:
         """Shade every chart where an expression has series."""

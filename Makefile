@@ -35,8 +35,8 @@ format: $(VENV)/.installed-dev ## lay the code out
 bench: $(VENV)/.installed-dev ## measure speed and scale; takes minutes
 	@$(BIN)/python -m bench $(ARGS)
 
-docs: $(VENV)/.installed ## write METRICS.md, docs/cli.md and docs/faults.md anew
-	@$(BIN)/probe_exporter metrics --format markdown >METRICS.md.new && mv METRICS.md.new METRICS.md
+docs: $(VENV)/.installed-dev ## write METRICS.md, docs/cli.md and docs/faults.md anew
+	@$(BIN)/python -m tests.metrics_page >METRICS.md.new && mv METRICS.md.new METRICS.md
 	@$(BIN)/python -m probe_exporter.cli.reference >docs/cli.md.new && mv docs/cli.md.new docs/cli.md
 	@$(BIN)/python -m tests.fault_table >docs/faults.md.new && mv docs/faults.md.new docs/faults.md
 

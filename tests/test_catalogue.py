@@ -50,6 +50,9 @@ ALSO_FROM = {
 
 OLD = {"medium": "up to 60 s old", "slow": "up to 10 min old"}
 
+STYLE = re.compile(r"[A-Z][^(]*\(.+: .+\).*\.")
+"""A sentence, and in brackets the endpoint and the field that it comes from."""
+
 every_family = pytest.mark.parametrize("family", CATALOGUE, ids=lambda family: family.name)
 
 
@@ -139,3 +142,9 @@ def test_every_endpoint_has_an_attribute_and_families() -> None:
 
 def test_nothing_is_said_of_a_gateway_that_said_nothing() -> None:
     assert [family.name for family in CATALOGUE if list(family.read(Readings()))] == []
+
+
+@every_family
+def test_help_is_a_sentence_that_names_its_source(family: Family) -> None:
+    assert STYLE.fullmatch(family.help), family.help
+    assert any(name in family.help for name in (family.endpoint, *ALSO_FROM.get(family.name, ())))

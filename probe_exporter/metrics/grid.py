@@ -65,14 +65,14 @@ FAMILIES: tuple[Family, ...] = (
     Family(
         "powerwall_grid_connected",
         "gauge",
-        "/api/system_status/grid_status grid_status: 1 while the house hangs on the grid; transitions count as 0.",
+        "Whether the house hangs on the grid (system_status/grid_status: grid_status), 0 or 1; transitions count as 0.",
         "system_status/grid_status",
         _connected,
     ),
     Family(
         "powerwall_grid_status",
         "gauge",
-        "/api/system_status/grid_status grid_status as a state set: the state that is 1 holds, other for a new word.",
+        "State set of the connection to the grid (system_status/grid_status: grid_status).",
         "system_status/grid_status",
         _status,
         ("state",),
@@ -80,8 +80,8 @@ FAMILIES: tuple[Family, ...] = (
     Family(
         "powerwall_grid_services_active",
         "gauge",
-        "/api/system_status/grid_status grid_services_active: 1 while a utility or virtual power plant controls the "
-        "battery.",
+        "Whether a utility or a virtual power plant controls the battery (system_status/grid_status: "
+        "grid_services_active), 0 or 1.",
         "system_status/grid_status",
         _services,
         hardware="firmware 20.49 and later",
@@ -89,7 +89,7 @@ FAMILIES: tuple[Family, ...] = (
     Family(
         "powerwall_system_island_status",
         "gauge",
-        "/api/system_status system_island_state as a state set: the state that is 1 holds, other for a new word.",
+        "State set of the connection to the grid as the site master sees it (system_status: system_island_state).",
         "system_status",
         _island_status,
         ("state",),
@@ -98,8 +98,8 @@ FAMILIES: tuple[Family, ...] = (
     Family(
         "powerwall_grid_faults",
         "gauge",
-        "/api/system_status grid_faults: how many entries the list has. Entries stay for weeks, so this is no count "
-        "of faults that are active.",
+        "How many entries the list of grid faults has (system_status: grid_faults, or system_status/grid_faults). "
+        "Entries stay for weeks, so this is no count of faults that are active.",
         "system_status",
         _fault_count,
         hardware=_FAULT_HARDWARE,
@@ -107,8 +107,9 @@ FAMILIES: tuple[Family, ...] = (
     Family(
         "powerwall_grid_fault_info",
         "gauge",
-        "/api/system_status grid_faults: 1 for each alert in the list, with the device that noticed it. Entries stay "
-        "for weeks: powerwall_grid_fault_timestamp_seconds says when.",
+        "An alert in the list of grid faults, with the device that noticed it (system_status: grid_faults, or "
+        "system_status/grid_faults), always 1. Entries stay for weeks: powerwall_grid_fault_timestamp_seconds "
+        "says when.",
         "system_status",
         _fault_info,
         ("alert", "ecu_type", "part_number", "serial", "is_fault"),
@@ -117,7 +118,8 @@ FAMILIES: tuple[Family, ...] = (
     Family(
         "powerwall_grid_fault_timestamp_seconds",
         "gauge",
-        "/api/system_status grid_faults timestamp: when a device last noticed this alert, in Unix seconds.",
+        "When a device last noticed this alert, in Unix seconds (system_status: grid_faults[].timestamp, or "
+        "system_status/grid_faults).",
         "system_status",
         _fault_timestamps,
         ("alert", "ecu_type", "serial"),

@@ -32,7 +32,7 @@ def _each(name: str, documentation: str, value: Callable[[Network], float | None
 def _family(
     name: str, documentation: str, read: Callable[[Readings], Iterable[Sample]], labels: tuple[str, ...]
 ) -> Family:
-    text = f"/api/networks {documentation}{_TEN_MINUTES}"
+    text = f"{documentation}{_TEN_MINUTES}"
     return Family(name, "gauge", text, "networks", read, labels, "network", _OWNER_API)
 
 
@@ -50,47 +50,52 @@ def _status(readings: Readings) -> Iterable[Sample]:
 FAMILIES: tuple[Family, ...] = (
     _each(
         "powerwall_network_enabled",
-        "enabled: 1 where the interface is enabled.",
+        "Whether the interface is enabled (networks: enabled), 0 or 1.",
         lambda network: network.enabled,
     ),
     _each(
-        "powerwall_network_active", "active: 1 where the interface is active.", lambda network: network.active
+        "powerwall_network_active",
+        "Whether the interface is active (networks: active), 0 or 1.",
+        lambda network: network.active,
     ),
     _each(
         "powerwall_network_primary",
-        "primary: 1 for the interface that the gateway prefers.",
+        "Whether this is the interface that the gateway prefers (networks: primary), 0 or 1.",
         lambda network: network.primary,
     ),
     _family(
         "powerwall_network_state",
-        "iface_network_info.state and state_reason: always 1; absent for an inactive interface.",
+        "State of the interface and its reason (networks: iface_network_info.state, state_reason), one sample of 1; "
+        "absent for an inactive interface.",
         _state,
         ("type", "name", "state", "reason"),
     ),
     _each(
         "powerwall_network_signal_strength",
-        "iface_network_info.signal_strength: in percent, 0 to 100; absent where it is 0, as for Ethernet.",
+        "Strength of the signal in percent, 0 to 100 (networks: iface_network_info.signal_strength); absent where it "
+        "is 0, as for Ethernet.",
         lambda network: network.signal,
     ),
     _family(
         "powerwall_network_status",
-        "iface_network_info.state as a state set: the state that is 1 holds, other for a new word.",
+        "State set of the interface (networks: iface_network_info.state).",
         _status,
         ("type", "name", "state"),
     ),
     _each(
         "powerwall_network_signal_ratio",
-        "iface_network_info.signal_strength: as a ratio, 0 to 1; absent where it is 0, as for Ethernet.",
+        "Strength of the signal, a ratio between 0 and 1 (networks: iface_network_info.signal_strength); absent where "
+        "it is 0, as for Ethernet.",
         lambda network: None if network.signal is None else network.signal / 100.0,
     ),
     _each(
         "powerwall_network_tesla_connected",
-        "lastTeslaConnected: 1 where this interface last reached Tesla.",
+        "Whether this interface reached Tesla at its last try (networks: lastTeslaConnected), 0 or 1.",
         lambda network: network.tesla_connected,
     ),
     _each(
         "powerwall_network_internet_connected",
-        "lastInternetConnected: 1 where this interface last reached the internet.",
+        "Whether this interface reached the internet at its last try (networks: lastInternetConnected), 0 or 1.",
         lambda network: network.internet_connected,
     ),
 )

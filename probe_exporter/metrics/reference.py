@@ -51,6 +51,10 @@ probe_failure_reason == 1
 ```
 """
 
+_NO_FAMILIES: Final = """\
+No families of its own: it lets the exporter ask `system_status/grid_faults` where `system_status` does not carry the
+list of grid faults. What comes of the list stands under `core`."""
+
 _SUBJECTS: Final = {
     "core": "Core: what every probe asks first",
     "meters": "Meters one by one",
@@ -88,7 +92,7 @@ def _entries() -> Iterable[_Entry]:
 
 
 def markdown() -> str:
-    """METRICS.md."""
+    """The catalogue as METRICS.md has it."""
     entries = list(_entries())
     parts = [
         _INTRODUCTION,
@@ -105,6 +109,8 @@ def markdown() -> str:
 
 
 def _section(title: str, entries: list[_Entry]) -> str:
+    if not entries:
+        return f"## {title}\n\n{_NO_FAMILIES}\n"
     lines = [f"## {title}", "", "| metric | labels | meaning | who has it |", "|---|---|---|---|"]
     for entry in entries:
         kind = " (counter)" if entry.kind == "counter" else ""

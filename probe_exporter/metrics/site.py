@@ -23,7 +23,7 @@ def _site(
     return Family(
         name,
         "gauge",
-        f"/api/site_info {documentation}{_TEN_MINUTES}",
+        f"{documentation}{_TEN_MINUTES}",
         "site_info",
         read,
         (),
@@ -80,8 +80,9 @@ FAMILIES: tuple[Family, ...] = (
     Family(
         "powerwall_site_info",
         "gauge",
-        "/api/site_info site_name, timezone and grid_code with its attributes: always 1. The grid's own words are "
-        "grid_country, grid_state and grid_region." + _TEN_MINUTES,
+        "Name and time zone of the site, and the grid code with its attributes (site_info: site_name, timezone, "
+        "grid_code), always 1. The grid's own words are grid_country, grid_state and grid_region."
+        + _TEN_MINUTES,
         "site_info",
         _info,
         (
@@ -101,60 +102,60 @@ FAMILIES: tuple[Family, ...] = (
     ),
     _site(
         "powerwall_site_nominal_joules",
-        "nominal_system_energy_kWh: configured capacity in joules; of a single battery up to firmware 1.46.",
+        "Configured capacity in J (site_info: nominal_system_energy_kWh); of a single battery up to firmware 1.46.",
         lambda info: info.nominal_energy,
     ),
     _site(
         "powerwall_site_max_joules",
-        "max_system_energy_kWh: largest capacity in joules; 0 up to firmware 1.46.",
+        "Largest capacity in J (site_info: max_system_energy_kWh); 0 up to firmware 1.46.",
         lambda info: info.max_energy,
     ),
     _site(
         "powerwall_site_nominal_power_watts",
-        "nominal_system_power_kW: configured power in watts.",
+        "Configured power in W (site_info: nominal_system_power_kW).",
         lambda info: info.nominal_power,
     ),
     _site(
         "powerwall_site_max_power_watts",
-        "max_system_power_kW: largest power in watts; 0 up to firmware 1.46.",
+        "Largest power in W (site_info: max_system_power_kW); 0 up to firmware 1.46.",
         lambda info: info.max_power,
     ),
     _site(
         "powerwall_site_meter_max_power_watts",
-        "max_site_meter_power_kW: most power that may be drawn from the grid, in watts; absent without a limit.",
+        "Most power that may be drawn from the grid in W (site_info: max_site_meter_power_kW); absent without a limit.",
         lambda info: info.meter_max_power,
     ),
     _site(
         "powerwall_site_meter_min_power_watts",
-        "min_site_meter_power_kW: least power at the grid in watts, negative is export; absent without a limit.",
+        "Least power at the grid in W, − is export (site_info: min_site_meter_power_kW); absent without a limit.",
         lambda info: info.meter_min_power,
     ),
     _site(
         "powerwall_site_panel_max_amperes",
-        "panel_max_current: rating of the main panel in amperes.",
+        "Rating of the main panel in A (site_info: panel_max_current).",
         lambda info: info.panel_max_current,
         "firmware 23 and later; not Powerwall 3",
     ),
     _site(
         "powerwall_site_measured_frequency_hertz",
-        "measured_frequency: grid frequency in hertz; absent while the site master runs.",
+        "Frequency of the grid in Hz (site_info: measured_frequency); absent while the site master runs.",
         lambda info: info.measured_frequency,
         "firmware 21, only while stopped",
     ),
     _site(
         "powerwall_site_grid_voltage_setting_volts",
-        "grid_code.grid_voltage_setting: voltage of the configured grid in volts.",
+        "Voltage of the configured grid in V (site_info: grid_code.grid_voltage_setting).",
         lambda info: info.grid_voltage,
     ),
     _site(
         "powerwall_site_grid_frequency_setting_hertz",
-        "grid_code.grid_freq_setting: frequency of the configured grid in hertz.",
+        "Frequency of the configured grid in Hz (site_info: grid_code.grid_freq_setting).",
         lambda info: info.grid_frequency,
     ),
     Family(
         "powerwall_solar_info",
         "gauge",
-        "/api/solars brand and model of each configured solar inverter: always 1." + _TEN_MINUTES,
+        "Brand and model of each configured solar inverter (solars: brand, model), always 1." + _TEN_MINUTES,
         "solars",
         _solar_info,
         ("index", "brand", "model"),
@@ -164,7 +165,7 @@ FAMILIES: tuple[Family, ...] = (
     Family(
         "powerwall_solar_rating_watts",
         "gauge",
-        "/api/solars power_rating_watts: configured rating of each solar inverter in watts." + _TEN_MINUTES,
+        "Configured rating of each solar inverter in W (solars: power_rating_watts)." + _TEN_MINUTES,
         "solars",
         _solar_rating,
         ("index",),
@@ -174,7 +175,7 @@ FAMILIES: tuple[Family, ...] = (
     Family(
         "powerwall_generators",
         "gauge",
-        "/api/generators: how many generators are configured." + _TEN_MINUTES,
+        "How many generators are configured (generators: generators)." + _TEN_MINUTES,
         "generators",
         _generators,
         (),
@@ -184,7 +185,7 @@ FAMILIES: tuple[Family, ...] = (
     Family(
         "powerwall_generator_info",
         "gauge",
-        "/api/generators disconnect_type: how a generator is switched in; None where there is none."
+        "How a generator is switched in (generators: disconnect_type), always 1; None where there is none."
         + _TEN_MINUTES,
         "generators",
         _generator_info,

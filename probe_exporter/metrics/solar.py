@@ -32,7 +32,7 @@ def _family(
     def read_solar(readings: Readings) -> Iterable[Sample]:
         return () if readings.solar_powerwall is None else read(readings.solar_powerwall)
 
-    text = f"/api/solar_powerwall {documentation}{_MINUTE}"
+    text = f"{documentation}{_MINUTE}"
     return Family(name, "gauge", text, "solar_powerwall", read_solar, labels, "solar", _HARDWARE)
 
 
@@ -50,8 +50,9 @@ def _states(
     name: str, documentation: str, word: Callable[[SolarPowerwall], str | None], known: tuple[str, ...]
 ) -> Family:
     """A state set of an inverter."""
-    text = f"{documentation} as a state set: the state that is 1 holds, other for a new word."
-    return _family(name, text, lambda solar: state_set(word(solar), known, _INVERTER), ("inverter", "state"))
+    return _family(
+        name, documentation, lambda solar: state_set(word(solar), known, _INVERTER), ("inverter", "state")
+    )
 
 
 def _string(name: str, documentation: str, value: Callable[[PvString], float | None]) -> Family:
@@ -89,91 +90,104 @@ def _alert_counts(solar: SolarPowerwall) -> Iterable[Sample]:
 FAMILIES: tuple[Family, ...] = (
     _string(
         "powerwall_pv_string_connected",
-        "pvac_status.string_vitals[].connected: 1 where the string is connected.",
+        "Whether the string is connected (solar_powerwall: pvac_status.string_vitals[].connected), 0 or 1.",
         lambda string: string.connected,
     ),
     _string(
         "powerwall_pv_string_volts",
-        "pvac_status.string_vitals[].measured_voltage: volts of the string.",
+        "Voltage of the string in V (solar_powerwall: pvac_status.string_vitals[].measured_voltage).",
         lambda string: string.voltage,
     ),
     _string(
         "powerwall_pv_string_amperes",
-        "pvac_status.string_vitals[].current: amperes of the string.",
+        "Current of the string in A (solar_powerwall: pvac_status.string_vitals[].current).",
         lambda string: string.current,
     ),
     _string(
         "powerwall_pv_string_power_watts",
-        "pvac_status.string_vitals[].measured_power: watts of the string.",
+        "Power of the string in W (solar_powerwall: pvac_status.string_vitals[].measured_power).",
         lambda string: string.power,
     ),
     _inverter(
         "powerwall_pv_inverter_output_power_watts",
-        "pvac_status.p_out: output in watts, + is production.",
+        "Power of the solar inverter in W, AC, + is production (solar_powerwall: pvac_status.p_out).",
         lambda solar: solar.power,
     ),
     _inverter(
         "powerwall_pv_inverter_output_volts",
-        "pvac_status.v_out: output voltage.",
+        "Voltage of the solar inverter in V, AC (solar_powerwall: pvac_status.v_out).",
         lambda solar: solar.voltage,
     ),
     _inverter(
         "powerwall_pv_inverter_output_amperes",
-        "pvac_status.i_out: output current.",
+        "Current of the solar inverter in A, AC (solar_powerwall: pvac_status.i_out).",
         lambda solar: solar.current,
     ),
     _inverter(
         "powerwall_pv_inverter_output_hertz",
-        "pvac_status.f_out: output frequency.",
+        "Frequency of the solar inverter in Hz (solar_powerwall: pvac_status.f_out).",
         lambda solar: solar.frequency,
     ),
     _inverter(
         "powerwall_pv_inverter_output_reactive_power_vars",
-        "pvac_status.q_out: output of reactive power in var.",
+        "Reactive power of the solar inverter in var (solar_powerwall: pvac_status.q_out).",
         lambda solar: solar.reactive_power,
     ),
-    _states("powerwall_pv_inverter_state", "pvac_status.state", lambda solar: solar.state, INVERTER_STATES),
+    _states(
+        "powerwall_pv_inverter_state",
+        "State set of the solar inverter (solar_powerwall: pvac_status.state).",
+        lambda solar: solar.state,
+        INVERTER_STATES,
+    ),
     _states(
         "powerwall_pv_inverter_grid_state",
-        "pvac_status.grid_state",
+        "State set of how the solar inverter finds the grid (solar_powerwall: pvac_status.grid_state).",
         lambda solar: solar.grid_state,
         GRID_STATES,
     ),
     _states(
         "powerwall_pv_inverter_inverter_state",
-        "pvac_status.inv_state",
+        "State set of the solar inverter's connection (solar_powerwall: pvac_status.inv_state).",
         lambda solar: solar.connection_state,
         CONNECTION_STATES,
     ),
     _inverter(
         "powerwall_pv_inverter_disabled",
-        "pvac_status.disabled: 1 where the inverter is disabled.",
+        "Whether the solar inverter is disabled (solar_powerwall: pvac_status.disabled), 0 or 1.",
         lambda solar: solar.disabled,
     ),
     _family(
         "powerwall_pv_inverter_disabled_reason",
-        "pvac_status.disabled_reasons[]: always 1, one series a reason.",
+        "Why the solar inverter is disabled (solar_powerwall: pvac_status.disabled_reasons), always 1; a sample for "
+        "each reason.",
         _disabled_reasons,
         ("inverter", "reason"),
     ),
-    _states("powerwall_pvs_state", "pvs_status.state", lambda solar: solar.switch_state, SWITCH_STATES),
+    _states(
+        "powerwall_pvs_state",
+        "State set of the string switch (solar_powerwall: pvs_status.state).",
+        lambda solar: solar.switch_state,
+        SWITCH_STATES,
+    ),
     _inverter(
         "powerwall_pvs_output_enabled",
-        "pvs_status.enable_output: 1 where the string switch lets power through.",
+        "Whether the string switch lets power through (solar_powerwall: pvs_status.enable_output), 0 or 1.",
         lambda solar: solar.switch_enabled,
     ),
     _inverter(
-        "powerwall_pvs_line_volts", "pvs_status.v_ll: line-to-line volts.", lambda solar: solar.line_voltage
+        "powerwall_pvs_line_volts",
+        "Voltage from line to line in V (solar_powerwall: pvs_status.v_ll).",
+        lambda solar: solar.line_voltage,
     ),
     _family(
         "powerwall_alert_active",
-        "pvac_alerts and pvs_alerts: 1 for each alert that is active; device is the inverter.",
+        "An alert that is active (solar_powerwall: pvac_alerts, pvs_alerts), always 1; device is the inverter.",
         _active_alerts,
         ("source", "device", "alert"),
     ),
     _family(
         "powerwall_alerts",
-        "pvac_alerts and pvs_alerts: how many alerts of each source are active.",
+        "How many alerts of each source are active (solar_powerwall: pvac_alerts, pvs_alerts).",
         _alert_counts,
         ("source",),
     ),

@@ -84,8 +84,8 @@ FAMILIES: tuple[Family, ...] = (
     ),
     _STATUS.value(
         "powerwall_start_time_seconds",
-        "When the gateway's software started, in Unix seconds: the time of reading less status: up_time_seconds, "
-        "rounded to whole seconds, so it may waver by one.",
+        "When the gateway's software started, in Unix seconds: the time of reading less the uptime (status: "
+        "up_time_seconds), rounded to whole seconds, so it may waver by one.",
         lambda status: status.start_time,
     ),
     _STATUS.value(

@@ -14,6 +14,11 @@ from probe_exporter.cli import COMMANDS, cli
 from probe_exporter.cli.reference import markdown
 from probe_exporter.config import load_config
 from probe_exporter.errors import REASONS
+from probe_exporter.gateway.wire import MAX_BODY, MAX_HEAD
+from probe_exporter.metrics.assembly import MAX_ENDPOINT_SERIES, MAX_GATEWAY_SERIES
+from probe_exporter.readings.payload import MAX_TEXT
+from probe_exporter.web import server
+from probe_exporter.web.probing import LEAST_WORKERS, MOST_WORKERS
 from tests import metrics_page
 
 ROOT = Path(__file__).parent.parent
@@ -113,3 +118,14 @@ def test_make_targets_that_are_named_exist(page: Path) -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for target in re.findall(r"`make ([a-z-]+)", page.read_text(encoding="utf-8")):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_the_bounds_are_those_of_the_code() -> None:
+    page = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
+    assert MAX_BODY == 1 << 20
+    assert f"headers within {server.HEADER_DEADLINE:g} s and {server.MAX_HEADER_BYTES >> 10} KiB" in page
+    assert f"kept for {server.IDLE_TIMEOUT} s; {server.MAX_CONNECTIONS:,} connections" in page
+    assert f"two a gateway, at least {LEAST_WORKERS}, at most {MOST_WORKERS:,}" in page
+    assert f"{MAX_ENDPOINT_SERIES:,} an endpoint, {MAX_GATEWAY_SERIES:,} a gateway" in page
+    assert f"| {MAX_TEXT} characters" in page
+    assert f"answer | {MAX_HEAD >> 10} KiB" in page

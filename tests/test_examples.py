@@ -161,6 +161,14 @@ def check_provisioning(name: str, folder: Path) -> None:
     assert {one["options"]["path"] for one in document.get("providers", [])} <= mounted
 
 
+def check_readme(name: str, folder: Path) -> None:
+    """Every file that it names stands beside it."""
+    named = re.findall(r"`([\w./-]+(?:\.py|\.json|\.yaml|/))`", (EXAMPLES / name).read_text(encoding="utf-8"))
+    beside = (EXAMPLES / name).parent
+    assert named
+    assert not [path for path in named if path[0] != "/" and not (beside / path).exists()]
+
+
 def check_program(name: str, folder: Path) -> None:
     compile((EXAMPLES / name).read_text(encoding="utf-8"), name, "exec")
 
@@ -290,6 +298,7 @@ CHECKS: dict[str, Callable[[str, Path], None]] = {
     r"grafana/dashboards/\w+\.json": check_dashboard,
     r"grafana/provisioning/\w+/\w+\.ya?ml": check_provisioning,
     r"grafana/\w+\.py": check_program,
+    r"grafana/README\.md": check_readme,
     r"systemd/probe_exporter\.service": check_unit,
     r"container/Containerfile": check_containerfile,
     r"container/Containerfile\.dockerignore": check_build_context,

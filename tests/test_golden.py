@@ -29,7 +29,11 @@ CORE = {"/api/meters/aggregates", "/api/system_status/soe", "/api/system_status/
 _recorded = os.environ.get("RECORDED_PAYLOADS", "")
 RECORDED = sorted(path for path in Path(_recorded).iterdir() if path.is_dir()) if _recorded else []
 
-VARYING = ("probe_duration_seconds", "powerwall_endpoint_duration_seconds", "powerwall_tls_certificate_not_after")
+VARYING = (
+    "probe_duration_seconds",
+    "powerwall_endpoint_duration_seconds",
+    "powerwall_tls_certificate_not_after",
+)
 """What differs from run to run."""
 
 
@@ -41,7 +45,9 @@ def probe_system(folder: Path) -> ProbeResult:
         site = fleet.find("home")
         prober = Prober(telemetry, clock)
         prober.probe(site, site.module(), time.monotonic() + 20.0)
-        clock.turn(601.0)  # counters that start at 0 are believed after ten minutes, and nothing is young any more
+        clock.turn(
+            601.0
+        )  # counters that start at 0 are believed after ten minutes, and nothing is young any more
         result = prober.probe(site, site.module(), time.monotonic() + 20.0)
         fleet.close()
     return result

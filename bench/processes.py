@@ -61,7 +61,9 @@ def _kilobytes(status: Mapping[str, str], name: str) -> int:
 
 def environment() -> dict[str, str]:
     """That of the programs under measurement: this very source."""
-    return {**os.environ, "PYTHONPATH": str(ROOT)}
+    # An installed program has its bytecode; one that may not write it would be compiled at every start.
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**inherited, "PYTHONPATH": str(ROOT)}
 
 
 def free_port() -> int:

@@ -22,6 +22,9 @@ _PATIENT = 0.05
 
 _SLOW = 0.5
 
+_FEW = 20
+"""Gateways that are no load, probed at the same pace so that the slower tiers have their turns alike."""
+
 
 @contextmanager
 def _running(wanted: Sequence[Wanted]) -> Iterator[tuple[Exporter, list[There]]]:
@@ -96,7 +99,8 @@ def fleet(report: Report, extent: Extent) -> None:
     with _running(wanted) as (running, gateways):
         idle = running.usage()
         well = _run(running, gateways, extent.interval, max(2, rounds // 3))
-        alone = in_turn(running.port, [one.probe for one in gateways[:20]], max(2, extent.rounds // 10))
+        few = [one.probe for one in gateways[:_FEW]]
+        alone = _flat(on_time(running.port, few, extent.interval, rounds)[1:])
         floor = warm_floor(gateways[0], FAST, max(5, extent.rounds // 4), 3)
     broken = {one.name: one for one in ill}
     with _running([broken.get(one.name, one) for one in wanted]) as (running, gateways):
@@ -141,15 +145,15 @@ def _ill(count: int) -> list[Wanted]:
 
 def _well(report: Report, title: str, run: _Run, unloaded: float, interval: float) -> None:
     """The fleet without anything ill: the first round of its life, and a later one."""
-    scrapes = [scrape for scrapes in run.rounds[1:] for scrape in scrapes]
+    scrapes = _flat(run.rounds[1:])
     report.add(
         Figure("fleet", f"{title}, all well, p99", quantile([one.seconds for one in scrapes], 0.99), "s",
-               "p99, one after another", unloaded)
+               f"p99 of {_FEW} alone", unloaded)
     )  # fmt: skip
     first = [one.seconds for one in run.rounds[0]]
     report.add(
         Figure("fleet", f"{title}, first round, p99", quantile(first, 0.99), "s",
-               "p99, one after another, warm", unloaded)
+               f"p99 of {_FEW} alone, warm", unloaded)
     )  # fmt: skip
     last = len(run.uses) - 1
     report.add(
@@ -171,7 +175,7 @@ def _spoilt(
     whole = [scrapes[index].seconds for scrapes in well.rounds[1:] for index in healthy]
     tail = quantile(walls, 0.99)
     report.add(
-        Figure("fleet", f"{title}, p99 of the healthy", tail, "s", "p99, one after another", unloaded,
+        Figure("fleet", f"{title}, p99 of the healthy", tail, "s", f"p99 of {_FEW} alone", unloaded,
                Goal("ratio", 2.0))
     )  # fmt: skip
     report.add(
@@ -183,6 +187,10 @@ def _spoilt(
         Figure("fleet", f"{title}, the latest answer of all", late, "s", "Prometheus' patience", 10.0,
                Goal("ratio", 1.0))
     )  # fmt: skip
+
+
+def _flat(rounds: Sequence[Sequence[Scrape]]) -> list[Scrape]:
+    return [scrape for scrapes in rounds for scrape in scrapes]
 
 
 def _resources(report: Report, title: str, run: _Run, idle: Usage, count: int) -> None:

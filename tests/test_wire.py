@@ -77,6 +77,8 @@ BROKEN = {
     "chunk without end": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nabXX", DecodeError),
     "odd transfer": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", DecodeError),
     "endless head": (b"HTTP/1.1 200 OK\r\nX: " + b"x" * MAX_HEAD, DecodeError),
+    "endless interim answers": (b"HTTP/1.1 100 Continue\r\n\r\n" * MAX_HEAD, DecodeError),
+    "interim answers only": (b"HTTP/1.1 103 Early Hints\r\n\r\n" * 9, ConnectError),
 }
 
 

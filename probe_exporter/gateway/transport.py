@@ -25,7 +25,8 @@ from probe_exporter.errors import ConnectError, DeadlineError, PinError, TlsErro
 SNI: Final = "powerwall"
 """Gateways hang up on a foreign name, so the name that is sent never is the one that was dialled."""
 
-_READ_SIZE: Final = 1 << 16
+_READ_SIZE: Final = 1 << 14
+"""Bytes of one read: a TLS record never holds more, and all of it is allocated whatever arrives."""
 
 
 def _context() -> ssl.SSLContext:

@@ -44,12 +44,13 @@ class AnswerReader:
     Raises DecodeError for an answer that is too long, encoded or not HTTP, and ConnectError for one cut short.
     """
 
-    __slots__ = ("_body", "_buffer", "_framing", "_headers", "_keep", "_left", "_status", "answer")
+    __slots__ = ("_body", "_buffer", "_framing", "_headers", "_heads", "_keep", "_left", "_status", "answer")
 
     def __init__(self) -> None:
         self._buffer = bytearray()
         self._body = bytearray()
         self._status = 0
+        self._heads = 0
         self._headers: dict[str, str] = {}
         self._framing = "head"
         self._left = 0
@@ -87,28 +88,35 @@ class AnswerReader:
         self.answer = Answer(self._status, self._headers, bytes(self._body), clean)
 
     def _read_head(self) -> None:
+        """Read heads until the final one is there; those of the interim answers (1xx) count against its limit."""
+        while (lines := self._next_head()) is not None:
+            version, _, rest = lines[0].partition(" ")
+            code = rest[:3]
+            if len(code) != 3 or not code.isascii() or not code.isdigit():
+                raise DecodeError("the answer is not HTTP")
+            self._status = int(code)
+            if not 100 <= self._status < 200:
+                self._headers = {
+                    name.strip().lower(): value.strip()
+                    for name, _, value in (line.partition(":") for line in lines[1:])
+                }
+                self._choose_framing(version)
+                return
+
+    def _next_head(self) -> list[str] | None:
+        """The lines of the head that stands first in the buffer, taken out of it; None while it is not whole."""
         if not self._buffer.startswith(_GREETING[: len(self._buffer)]):
             raise DecodeError("the answer is not HTTP")
         end = self._buffer.find(b"\r\n\r\n")
-        if end > MAX_HEAD or (end < 0 and len(self._buffer) > MAX_HEAD):
+        length = len(self._buffer) if end < 0 else end
+        if self._heads + length > MAX_HEAD:
             raise DecodeError(f"the answer's headers are longer than {MAX_HEAD} bytes")
         if end < 0:
-            return
+            return None
+        self._heads += length
         lines = self._buffer[:end].decode("latin-1").split("\r\n")
         del self._buffer[: end + 4]
-        version, _, rest = lines[0].partition(" ")
-        code = rest[:3]
-        if len(code) != 3 or not code.isascii() or not code.isdigit():
-            raise DecodeError("the answer is not HTTP")
-        self._status = int(code)
-        if 100 <= self._status < 200:
-            self._read_head()
-            return
-        self._headers = {
-            name.strip().lower(): value.strip()
-            for name, _, value in (line.partition(":") for line in lines[1:])
-        }
-        self._choose_framing(version)
+        return lines
 
     def _choose_framing(self, version: str) -> None:
         headers = self._headers

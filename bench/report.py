@@ -25,7 +25,7 @@ class Goal:
 
     def shown(self, unit: str) -> str:
         """As the table shows it, ``unit`` being that of the value."""
-        bound = f"{self.bound:g} ×" if self.of == "ratio" else _number(self.bound, unit, 3)
+        bound = f"{self.bound:g} ×" if self.of == "ratio" else shown(self.bound, unit, 3)
         return f"{'≥' if self.at_least else '≤'} {bound}"
 
 
@@ -101,8 +101,8 @@ def row(figure: Figure) -> str:
     return _line(
         (
             f"{figure.group}: {figure.name}",
-            _number(figure.value, figure.unit),
-            _number(figure.reference, figure.unit),
+            shown(figure.value, figure.unit),
+            shown(figure.reference, figure.unit),
             figure.beside,
             f"{figure.ratio:.2f}",
             _goal(figure),
@@ -124,7 +124,8 @@ def _line(cells: Sequence[str]) -> str:
     return "  ".join([first, *rest])
 
 
-def _number(value: float, unit: str, digits: int = 4) -> str:
+def shown(value: float, unit: str, digits: int = 4) -> str:
+    """A value with its unit, as people read it."""
     if unit == "s":
         return f"{value * 1e3:.{digits}g} ms" if value < 1.0 else f"{value:.{digits}g} s"
     if unit == "B":

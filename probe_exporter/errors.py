@@ -11,7 +11,7 @@ ProbeExporterError
     │   └── PinError        tls            another certificate than the pinned one
     ├── AuthError           auth           401, 403
     │   ├── ForbiddenError  auth           403 to a fresh session: not for an owner
-    │   └── LoginRestError  auth           no login now: an earlier one failed or was a moment ago
+    │   └── LoginRestError  (the cause's)  no login now: an earlier one failed or was a moment ago
     ├── RateLimitError      rate_limited   429
     ├── BusyError           busy           503
     ├── StatusError         http           any other status, redirects included
@@ -25,7 +25,6 @@ Messages name the target and the endpoint where they are known, and never carry 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 REASONS = ("connect", "timeout", "tls", "auth", "rate_limited", "busy", "http", "decode")
 
@@ -70,7 +69,7 @@ class UnknownModuleError(ProbeExporterError):
 class GatewayError(ProbeExporterError):
     """One gateway did not answer as it should."""
 
-    reason: ClassVar[str]
+    reason: str
 
 
 class ConnectError(GatewayError):
@@ -106,7 +105,14 @@ class ForbiddenError(AuthError):
 
 
 class LoginRestError(AuthError):
-    """No login is tried now, because an earlier one failed; the message says for how long."""
+    """No login is tried now, because an earlier one failed; the message says for how long.
+
+    ``reason`` is that of the failure: a login that was cut short is no wrong password.
+    """
+
+    def __init__(self, message: str, reason: str = AuthError.reason) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class RateLimitError(GatewayError):

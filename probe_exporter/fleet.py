@@ -44,6 +44,7 @@ class ProbeResult:
 
     ``started`` is in Unix seconds; ``error`` is one sentence on what is wrong and what to do, None on success;
     ``log`` tells the probe step by step, without secrets. ``metrics`` is empty in the results a site remembers.
+    ``cut_short`` says that something ran out of time: whoever has more of it may get more.
     """
 
     target: str
@@ -54,6 +55,7 @@ class ProbeResult:
     metrics: tuple[FilledMetric, ...] = ()
     readings: Readings = field(default_factory=Readings)
     log: tuple[str, ...] = ()
+    cut_short: bool = False
 
     @property
     def success(self) -> bool:
@@ -204,6 +206,8 @@ class Fleet:
         if old is not None and _identity(old.config) == _identity(gateway):
             return Site(gateway, config.module_for, old.gateway, old.memory)
         login = Login(gateway, self._clock, store)
+        if old is not None:
+            login.follow(old.gateway.login)
         client = Gateway(gateway, self.telemetry, self._clock, login)
         return Site(gateway, config.module_for, client, Memory(Schedule(gateway.name)))
 

@@ -7,10 +7,11 @@ import math
 import time
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Final
 
 from probe_exporter.clock import Clock, SystemClock
 from probe_exporter.config import Module
-from probe_exporter.errors import DecodeError, GatewayError
+from probe_exporter.errors import DeadlineError, DecodeError, GatewayError
 from probe_exporter.fleet import Kept, PastProbe, ProbeResult, Site
 from probe_exporter.gateway.client import Fetched, Limits
 from probe_exporter.gateway.endpoints import BY_NAME, DECISIVE, ENDPOINTS, Endpoint
@@ -24,6 +25,9 @@ from probe_exporter.telemetry import Telemetry
 __all__ = ["EndpointOutcome", "ProbeResult", "Prober", "probe_deadline", "unanswered"]
 
 log = logging.getLogger(__name__)
+
+LONGEST_PROBE: Final = 3600.0
+"""Seconds that a probe may take, whatever its client allows: clocks of the system overflow on absurd ones."""
 
 _FIRST_THREE = DECISIVE[:3]
 _LAST_RESORT = ("status", "sitemaster")
@@ -53,6 +57,7 @@ class Prober:
 
     def probe(self, site: Site, module: Module, deadline: float) -> ProbeResult:
         """Probe until ``deadline`` (seconds of `time.monotonic`) at most. Never raises."""
+        deadline = min(deadline, time.monotonic() + LONGEST_PROBE)
         return self._cached(site, module) or self._observe(site, module, deadline)
 
     def _cached(self, site: Site, module: Module) -> ProbeResult | None:
@@ -110,7 +115,14 @@ def _failed(
 ) -> ProbeResult:
     verdict = Verdict(False, reason, duration, pinned=site.config.pin is not None)
     return ProbeResult(
-        site.name, module.name, started, verdict, error, tuple(probe_metrics(verdict)), log=(error,)
+        site.name,
+        module.name,
+        started,
+        verdict,
+        error,
+        tuple(probe_metrics(verdict)),
+        log=(error,),
+        cut_short=reason == DeadlineError.reason,
     )
 
 
@@ -140,8 +152,12 @@ def _remember(site: Site, module: Module, result: ProbeResult, now: float) -> No
     _log_change(site, memory.last, result)
     past = PastProbe(result.started, result.duration, result.success, result.reason, result.error)
     memory.history.append(past)
-    if module.min_interval > 0.0:
-        memory.cached = {module: (now, result)}
+    if module.min_interval > 0.0 and not result.cut_short:
+        # What ran out of a client's time must not be handed to the others.
+        memory.cached = {
+            one: (at, kept) for one, (at, kept) in memory.cached.items() if now - at < one.min_interval
+        }
+        memory.cached[module] = (now, result)
     lean = replace(result, metrics=())
     memory.last = lean
     if result.success:
@@ -174,6 +190,7 @@ class _Probe:
         self._fresh: set[str] = set()
         self._asked: set[str] = set()
         self._steps: list[str] = []
+        self._cut_short = False
 
     def run(self, deadline: float) -> ProbeResult:
         self._trace(f"probing {self._site.name} with module {self._module.name}")
@@ -200,6 +217,7 @@ class _Probe:
                     self._schedule.note(endpoint, error, None, now)
                     self._memory.kept.pop(endpoint.name, None)
             self._trace(f"{error.reason}: {error}")
+            self._cut_short |= isinstance(error, DeadlineError) or time.monotonic() >= deadline
             return error
         return None
 
@@ -237,6 +255,7 @@ class _Probe:
                 self._tell_words(name, reading.unknown)
         if error is not None:
             self._memory.kept.pop(name, None)
+            self._cut_short |= isinstance(error, DeadlineError)
         self._schedule.note(fetched.endpoint, error, fetched.duration, now)
 
     def _tell_words(self, name: str, words: tuple[str, ...]) -> None:
@@ -268,6 +287,7 @@ class _Probe:
             (*probe_metrics(verdict), *assembled.metrics),
             readings,
             tuple(self._steps),
+            self._cut_short,
         )
 
     def _readings(self, names: Iterable[str]) -> Readings:

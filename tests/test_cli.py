@@ -97,6 +97,7 @@ def test_help_imports_nothing_heavy() -> None:
         ["probe", "--format", "xml"],
         ["probe", "--timeout", "soon"],
         ["probe", "--timeout", "-5s"],
+        ["probe", "--timeout", "25h"],
         ["--log.style", "xml", "check"],
         ["--config.file"],
     ],

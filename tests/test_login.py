@@ -144,12 +144,59 @@ def test_a_403_renews_only_an_old_token_and_a_401_only_an_accepted_one(clock: Tu
     login = Login(gateway(), clock)
     attempt(login, GRANTED)
     token = login.state.token
-    assert not login.may_renew(403, token)
-    assert not login.may_renew(401, token)
+    assert not login.may_renew(403, token, "status")
+    assert not login.may_renew(401, token, "status")
     login.accept()
-    assert login.may_renew(401, token)
+    assert login.may_renew(401, token, "status")
     clock.turn(60.0)
-    assert login.may_renew(403, token)
+    assert login.may_renew(403, token, "status")
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_what_a_login_did_not_mend_is_no_reason_for_another_within_the_hour(
+    clock: TurnedClock, tmp_path: Path, status: int
+) -> None:
+    store = LoginStore(tmp_path, clock)
+    login = Login(gateway(), clock, store)
+    attempt(login, GRANTED)
+    login.suspect("operation")
+    login.accept()
+    clock.turn(3599.0)
+    for one in (login, Login(gateway(), clock, store)):
+        assert not one.may_renew(status, one.state.token, "operation")
+        assert one.may_renew(status, one.state.token, "status")
+    clock.turn(1.0)
+    assert login.may_renew(status, login.state.token, "operation")
+
+
+CUT_SHORT = {
+    "no token": (answer(200, b"{}"), "decode"),
+    "moved": (answer(301), "http"),
+    "broken": (answer(500), "http"),
+    "absent": (answer(404, b"404 page not found"), "auth"),
+}
+
+
+@pytest.mark.parametrize(("reply", "reason"), CUT_SHORT.values(), ids=CUT_SHORT)
+def test_the_minute_after_a_login_says_why_it_failed(clock: TurnedClock, reply: Answer, reason: str) -> None:
+    login = Login(gateway(), clock)
+    error = attempt(login, reply)
+    assert error is not None
+    login.fail(error)
+    clock.turn(59.0)
+    with pytest.raises(LoginRestError, match="next is tried in") as caught:
+        login.check_allowed()
+    assert caught.value.reason == reason
+    assert "less than a minute" not in str(caught.value)
+
+
+def test_a_pipe_in_the_place_of_a_saved_session_holds_nothing_up(clock: TurnedClock, tmp_path: Path) -> None:
+    store = LoginStore(tmp_path, clock)
+    attempt(Login(gateway(), clock, store), GRANTED)
+    (file,) = tmp_path.iterdir()
+    file.unlink()
+    os.mkfifo(file)
+    Login(gateway(), clock, store).check_allowed()
 
 
 def test_state_survives_a_restart(clock: TurnedClock, tmp_path: Path) -> None:
@@ -173,10 +220,15 @@ def test_a_cool_down_survives_a_restart(clock: TurnedClock, tmp_path: Path) -> N
     assert again.cooldown() == 300.0
 
 
-def test_other_credentials_start_anew(clock: TurnedClock, tmp_path: Path) -> None:
+def test_other_credentials_start_anew_a_minute_after_the_last_login(
+    clock: TurnedClock, tmp_path: Path
+) -> None:
     store = LoginStore(tmp_path, clock)
     attempt(Login(gateway(), clock, store), answer(401))
-    Login(gateway(login_email="you@example.com"), clock, store).check_allowed()
+    other = gateway(login_email="you@example.com")
+    assert Login(other, clock, store).cooldown() == 60.0
+    clock.turn(60.0)
+    Login(other, clock, store).check_allowed()
 
 
 def test_the_file_does_not_hold_the_password(clock: TurnedClock, tmp_path: Path) -> None:

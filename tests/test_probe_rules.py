@@ -159,6 +159,14 @@ def test_deadline(header: str | None, seconds: float) -> None:
     assert math.isclose(probe_deadline(configs.MODULE, header, 100.0), 100.0 + seconds)
 
 
+@pytest.mark.parametrize("header", ["1e10", "1e308", "86400"])
+def test_an_absurd_patience_is_no_defect(header: str) -> None:
+    module = configs.module(timeout=1e9, request_timeout=1e9, connect_timeout=1e9)
+    with scene() as home:
+        deadline = probe_deadline(module, header, time.monotonic())
+        assert home.prober.probe(home.site, module, deadline).success
+
+
 def test_a_hang_costs_its_own_share_only() -> None:
     with scene() as home:
         home.gateway.faults.add("hang", endpoint="meters/aggregates")

@@ -11,8 +11,9 @@ import pytest
 from probe_exporter.config import Pin
 from probe_exporter.gateway.endpoints import ENDPOINTS
 from probe_exporter.secrets import Secret
-from probe_exporter.simulator import LivingSite, Reboot
+from probe_exporter.simulator import LivingSite, Reboot, RecordedSystem
 from tests import configs
+from tests.readings_of import PAYLOADS
 from tests.scenes import Scene, scene, up, value
 
 ALL = {endpoint.name for endpoint in ENDPOINTS}
@@ -91,12 +92,28 @@ def test_what_needs_no_login_is_published_after_a_refusal() -> None:
         assert "check login_email and login_password" in (result.error or "")
 
 
-def test_another_password_is_tried_at_once() -> None:
+def test_another_password_is_tried_a_minute_after_the_last() -> None:
     with scene(login_password=Secret("wrong")) as home:
         home.probe()
-        home.reload(replace(home.site.config, login_password=Secret(configs.PASSWORD)))
-        assert home.probe().success
+        for password in ("guessed", "also guessed", configs.PASSWORD):
+            home.reload(replace(home.site.config, login_password=Secret(password)))
+            home.probe()
+        assert home.logins == 1
+        assert home.later(60.0).success
         assert home.logins == 2
+
+
+@pytest.mark.parametrize("status", [401, 403])
+@pytest.mark.parametrize(
+    "endpoint", ["operation", "system_status", "meters/aggregates", "troubleshooting/problems", "networks"]
+)
+def test_an_endpoint_that_is_refused_for_ever_costs_two_logins_an_hour(endpoint: str, status: int) -> None:
+    with scene() as home:
+        home.gateway.faults.add(f"{status}_forever", endpoint=endpoint)
+        results = [home.later(60.0) for _ in range(60)]
+        assert home.logins <= 2
+        assert all(result.success for result in results)
+        assert all(up(result) >= ALL - {endpoint, "system_status/grid_faults"} for result in results[5:])
 
 
 def test_an_unchanged_gateway_keeps_its_session_over_a_reload() -> None:
@@ -272,17 +289,27 @@ def test_a_younger_answer_is_given_again() -> None:
         assert home.requests > asked
 
 
+def networks_shown(home: Scene, names: bool) -> set[str]:
+    result = home.probe(configs.module(network_names=names))
+    assert value(result, "powerwall_series_dropped") == 0.0
+    return {
+        sample.labels["name"]
+        for metric in result.metrics
+        if metric.name == "powerwall_network_active"
+        for sample in metric.samples
+    }
+
+
 @pytest.mark.parametrize("names", [True, False])
 def test_names_of_networks(names: bool) -> None:
     with scene() as home:
-        result = home.probe(configs.module(network_names=names))
-        shown = {
-            sample.labels["name"]
-            for metric in result.metrics
-            if metric.name == "powerwall_network_active"
-            for sample in metric.samples
-        }
-        assert ("WifiType" in shown) is not names
+        assert ("WifiType" in networks_shown(home, names)) is not names
+
+
+@pytest.mark.parametrize("names", [True, False])
+def test_interfaces_of_1x_have_no_names_to_hide(names: bool) -> None:
+    with scene(RecordedSystem.from_folder(PAYLOADS / "legacy-1.x")) as home:
+        assert networks_shown(home, names) == {"eth0", "wifi0"}
 
 
 def test_only_changes_are_logged(caplog: pytest.LogCaptureFixture) -> None:

@@ -155,6 +155,54 @@ def test_an_idle_connection_is_kept_and_may_go_on(monkeypatch: pytest.MonkeyPatc
         client.close()
 
 
+LINGERING = {
+    "half a head behind an answer": HEALTHY + b"GET / HTTP/1.1\r\nX: ",
+    "nothing more": HEALTHY,
+    "the first byte of a body": b"POST /probe HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\nx",
+    "the first chunk of a body": (
+        b"POST /probe HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n"
+    ),
+    "a body of a GET": b"GET /-/healthy HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nx",
+}
+
+
+@pytest.mark.parametrize("data", LINGERING.values(), ids=LINGERING)
+def test_no_client_holds_a_connection(monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
+    monkeypatch.setattr(server, "HEADER_DEADLINE", 0.3)
+    monkeypatch.setattr(server, "IDLE_TIMEOUT", 1)
+    telemetry = Telemetry()
+    with (
+        served(Fleet(configs.config(configs.gateway()), telemetry), telemetry) as running,
+        socket.create_connection(("127.0.0.1", running.port), 5.0) as client,
+    ):
+        client.sendall(data)
+        received = b""
+        with contextlib.suppress(ConnectionError):
+            while part := client.recv(65536):
+                received += part
+        assert received.startswith(b"HTTP/1.1 ")
+
+
+def test_a_client_that_does_not_read_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "UNREAD_TIMEOUT", 0.3)
+    count = 1500
+    telemetry = Telemetry()
+    with (
+        served(Fleet(configs.config(configs.gateway()), telemetry), telemetry) as running,
+        socket.socket() as client,
+    ):
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.settimeout(5.0)
+        client.connect(("127.0.0.1", running.port))
+        client.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n" * count)
+        time.sleep(1.5)
+        received = b""
+        with contextlib.suppress(ConnectionError):
+            while part := client.recv(65536):
+                received += part
+        assert 0 < received.count(b"HTTP/1.1 200 OK") < count
+
+
 def test_many_slow_clients_stop_nobody(exporter: Exporter) -> None:
     with ExitStack() as stack:
         for _ in range(300):

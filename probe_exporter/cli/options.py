@@ -18,6 +18,9 @@ Command = TypeVar("Command", bound="Callable[..., object]")
 LEVELS: Final = ("debug", "info", "warning", "error")
 STYLES: Final = ("text", "logfmt", "json")
 
+LONGEST_PATIENCE: Final = 86400.0
+"""Seconds that a person may ask to wait: polling overflows at 24 days."""
+
 
 class Refusal(click.ClickException):
     """The command line or the configuration is wrong: one or more lines, exit code 2."""
@@ -54,6 +57,8 @@ def _seconds(ctx: click.Context, parameter: click.Parameter, text: str | None) -
         raise click.BadParameter(
             "this is no duration; write 10s, 1m20s or a number of seconds", ctx, parameter
         )
+    if seconds > LONGEST_PATIENCE:
+        raise click.BadParameter("this is too long; write 24h or less", ctx, parameter)
     return seconds
 
 

@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from typing import Final
 
 from probe_exporter.clock import Clock
 from probe_exporter.errors import (
@@ -29,6 +30,9 @@ from probe_exporter.gateway.transport import Connection, Dialler
 from probe_exporter.gateway.wire import Answer, request
 from probe_exporter.readings.payload import decode
 from probe_exporter.telemetry import Telemetry
+
+LEAST_FOR_A_LOGIN: Final = 0.4
+"""Seconds left without which no login is begun: it would count as the minute's, and come to nothing."""
 
 
 class Conversation:
@@ -132,7 +136,7 @@ class Conversation:
                 connection = self._acquire()
             except PinError:
                 raise
-            except (ConnectError, TlsError):
+            except (ConnectError, TlsError, DeadlineError):
                 if not self._active:
                     raise
                 self._width = len(self._active)
@@ -243,6 +247,8 @@ class Conversation:
         """
         try:
             self._login.check_allowed()
+            if self._limits.deadline - time.monotonic() < LEAST_FOR_A_LOGIN:
+                raise DeadlineError("there was too little time left for a login")
         except GatewayError as error:
             self._no_session(error)
             return
@@ -282,6 +288,7 @@ class Conversation:
             reusable = answer.reusable
             self._login.finish(answer)
         except GatewayError as error:
+            self._login.fail(error)
             telemetry.count_login_failure(error.reason)
             telemetry.count_request_failure(error.reason)
             raise
@@ -307,12 +314,10 @@ class Conversation:
 
     def _ask_again(self, exchange: Exchange, status: int) -> bool:
         task, state = exchange.task, self._login.state
-        if (
-            exchange.token is not None
-            and exchange.token is state.token
-            and status == 401
-            and not state.accepted
-        ):
+        current = exchange.token is not None and exchange.token is state.token
+        if current and task.repeated:
+            self._login.suspect(task.endpoint.name)
+        if current and status == 401 and not state.accepted:
             self._doubt(exchange)
             return False
         if task.repeated or self._login_error is not None:
@@ -324,8 +329,8 @@ class Conversation:
         return True
 
     def _doubt(self, exchange: Exchange) -> None:
-        """The session that a login has just given is refused: twice, and the login was none."""
-        if self._login.doubt(exchange.task.repeated):
+        """The session that a login has just given is refused: by a second endpoint, and the login was none."""
+        if self._login.doubt(exchange.task.endpoint.name):
             self._telemetry.count_login_failure(AuthError.reason)
             self._login_error = AuthError("the gateway refuses the session that it has just given (401)")
             exchange.error = self._login_error
@@ -333,7 +338,8 @@ class Conversation:
     def _renew(self, exchange: Exchange, status: int) -> bool:
         """Log in anew where the rules allow it; whether there is a new session."""
         state = self._login.state
-        if not self._login.has_password or not self._login.may_renew(status, exchange.token):
+        name = exchange.task.endpoint.name
+        if not self._login.has_password or not self._login.may_renew(status, exchange.token, name):
             return False
         self._trace(f"{exchange.task.endpoint.name}: {status}, the session is over")
         previous, state.token = state.token, None

@@ -8,7 +8,7 @@ asks for patience (429, 503) gets at least five minutes.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from probe_exporter.clock import Clock
@@ -37,6 +37,9 @@ FIRST_REST: Final = 300.0
 MAX_REST: Final = 3600.0
 ABSENT_REST: Final = 3600.0
 
+BLAME_REST: Final = 3600.0
+"""Seconds for which the refusal of one endpoint, once a login did not mend it, is no reason for another login."""
+
 _TOKEN_CHARACTERS: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_=+/.~")
 
 
@@ -55,8 +58,12 @@ class LoginState:
     rest_until: float = 0.0
     rest_reason: str = ""
     refusals: int = 0
-    doubts: int = 0
-    """How often the token was answered with 401 before it was ever accepted."""
+    doubts: set[str] = field(default_factory=set)
+    """The endpoints that answered the token with 401 before it was ever accepted."""
+    suspects: set[str] = field(default_factory=set)
+    """The endpoints that refused the token although the login was for their sake."""
+    blamed: dict[str, float] = field(default_factory=dict)
+    """Until when which endpoint is refused to a session that is good everywhere else."""
     open: bool = False
     """Whether this gateway has no login at all (firmware 1.x): everything is asked without a token."""
 
@@ -82,6 +89,7 @@ class Login:
         self._store = store
         self._state: LoginState | None = None
         self._headers: tuple[Secret | None, bytes] = (None, b"")
+        self._failure: GatewayError | None = None
 
     @property
     def state(self) -> LoginState:
@@ -89,6 +97,12 @@ class Login:
         if self._state is None:
             self._state = (self._store and self._store.load(self._config)) or LoginState()
         return self._state
+
+    def follow(self, before: Login) -> None:
+        """Keep the distance from a login under the configuration before: whoever tries passwords must not hurry."""
+        if before._state is not None and before._state.last_attempt is not None:
+            own = self.state.last_attempt
+            self.state.last_attempt = max(own or 0.0, before._state.last_attempt)
 
     def _save(self) -> None:
         if self._store is not None:
@@ -136,6 +150,15 @@ class Login:
             return
         wait = format_duration(float(round(left)) or 1.0)
         match self.state.rest_reason if self.resting_refused else "":
+            case "" if self.state.open:
+                raise LoginRestError(
+                    f"the gateway has no login (404) but wants a session; the next is tried in {wait}"
+                )
+            case "" if self._failure is not None:
+                raise LoginRestError(
+                    f"the last login failed: {self._failure}; the next is tried in {wait}",
+                    self._failure.reason,
+                )
             case "":
                 raise LoginRestError(
                     f"the last login was less than a minute ago; the next is tried in {wait}"
@@ -164,8 +187,13 @@ class Login:
 
     def begin(self) -> None:
         """A login is about to be sent: it counts from now on, whatever becomes of it."""
+        self._failure = None
         self.state.last_attempt = self._clock.monotonic()
         self._save()
+
+    def fail(self, error: GatewayError) -> None:
+        """Remember why the login that was begun came to nothing."""
+        self._failure = error
 
     def finish(self, answer: Answer) -> None:
         """Take the token out of a login answer. Raises what the answer means where there is none."""
@@ -179,7 +207,8 @@ class Login:
             self.state.token = _token(answer.body)
             self.state.obtained = self._clock.monotonic()
             self.state.accepted = False
-            self.state.doubts = 0
+            self.state.doubts = set()
+            self.state.suspects = set()
             self.state.rest_reason = ""
             self.state.rest_until = 0.0
             return
@@ -198,6 +227,7 @@ class Login:
         """The password or a token fresh from a login was refused: rest, longer each time."""
         self.state.refusals += 1
         self.state.token = None
+        self.state.blamed = {}
         doublings = min(self.state.refusals - 1, 10)
         self._rest(min(FIRST_REST * 2.0**doublings, MAX_REST), AuthError.reason)
         self._save()
@@ -207,27 +237,41 @@ class Login:
         if not self.state.accepted:
             self.state.accepted = True
             self.state.refusals = 0
+            self._blame(self.state.doubts | self.state.suspects)
             self._save()
 
-    def may_renew(self, status: int, presented: Secret | None) -> bool:
-        """Whether a 401 or 403 for a request that presented this token is a reason to log in.
+    def may_renew(self, status: int, presented: Secret | None, endpoint: str) -> bool:
+        """Whether a 401 or 403 of ``endpoint`` for a request that presented this token is a reason to log in.
 
         A 403 means a missing role as often as a dead session, so it renews only a token older than a minute;
-        a 401 renews only a token that was accepted before.
+        a 401 renews only a token that was accepted before. What a login did not mend is no reason for the next.
         """
         if presented is None:
             return True
+        if self._clock.monotonic() < self.state.blamed.get(endpoint, 0.0):
+            return False
         if status == 403:
             return self._clock.monotonic() - self.state.obtained >= MIN_INTERVAL
         return self.state.accepted
 
-    def doubt(self, repeated: bool) -> bool:
+    def suspect(self, endpoint: str) -> None:
+        """The endpoint refused the session that was renewed for it; where others take it, no login will help."""
+        self.state.suspects.add(endpoint)
+        if self.state.accepted:
+            self._blame({endpoint})
+            self._save()
+
+    def _blame(self, endpoints: set[str]) -> None:
+        until = self._clock.monotonic() + BLAME_REST
+        self.state.blamed.update(dict.fromkeys(endpoints, until))
+
+    def doubt(self, endpoint: str) -> bool:
         """A 401 for a token that was never accepted: whether it makes the login a refused one.
 
-        It does when it is the second: for this token, or for this request (``repeated``).
+        It does when it is the second, of another endpoint: one alone may be refused to owners.
         """
-        self.state.doubts += 1
-        if not repeated and self.state.doubts < 2:
+        self.state.doubts.add(endpoint)
+        if len(self.state.doubts) < 2:
             return False
         self.refuse()
         return True

@@ -17,8 +17,8 @@ from typing import Final
 
 from probe_exporter.clock import Clock
 from probe_exporter.config import GatewayConfig
-from probe_exporter.files import write_whole
-from probe_exporter.gateway.login import MAX_REST, LoginState, is_token
+from probe_exporter.files import read_regular, write_whole
+from probe_exporter.gateway.login import BLAME_REST, MAX_REST, LoginState, is_token
 from probe_exporter.secrets import Secret
 
 log = logging.getLogger(__name__)
@@ -36,16 +36,19 @@ class LoginStore:
     clock: Clock
 
     def load(self, config: GatewayConfig) -> LoginState | None:
-        """What was saved for exactly this gateway and these credentials; None where there is nothing usable."""
+        """What was saved for this gateway and these credentials; None where there is nothing usable.
+
+        Of other credentials no more than the last login is taken over: the minute between two is the gateway's.
+        """
         try:
-            with self._path(config).open("rb") as file:
-                saved = json.loads(file.read(_MAX_BYTES))
+            saved = json.loads(read_regular(self._path(config), _MAX_BYTES))
             salt = bytes.fromhex(saved["salt"])
-            if saved["format"] != _FORMAT or not hmac.compare_digest(
-                saved["identity"], _identity(config, salt)
-            ):
+            if saved["format"] != _FORMAT:
                 return None
-            return self._restore(saved)
+            state = self._restore(saved)
+            if hmac.compare_digest(saved["identity"], _identity(config, salt)):
+                return state
+            return LoginState(last_attempt=state.last_attempt)
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
@@ -73,6 +76,7 @@ class LoginStore:
             "rest_reason": state.rest_reason,
             "refusals": state.refusals,
             "open": state.open,
+            "blamed": {name: until + shift for name, until in state.blamed.items()},
         }
         try:
             path = self._path(config)
@@ -110,7 +114,17 @@ class LoginStore:
             rest_reason=str(reason),
             refusals=int(_number(saved["refusals"])),
             open=bool(saved["open"]),
+            blamed={
+                name: min(_number(until) - shift, now + BLAME_REST)
+                for name, until in _entries(saved.get("blamed", {})).items()
+            },
         )
+
+
+def _entries(value: object) -> dict[str, object]:
+    if not isinstance(value, dict):
+        raise TypeError("entries")
+    return value
 
 
 def _number(value: object) -> float:

@@ -213,7 +213,8 @@ class Dialler:
     def dial(self, connect_timeout: float, deadline: float) -> Connection:
         """A pinned connection before ``deadline`` (monotonic seconds).
 
-        Raises ConnectError or TlsError of the last address tried, PinError at once.
+        Raises ConnectError or TlsError of the last address tried, DeadlineError where there was no time for any,
+        PinError at once.
         """
         if self._config.pin_missing:
             check_pin(self._config, b"")
@@ -232,7 +233,7 @@ class Dialler:
             self._accept(connection)
             self._preferred = index
             return connection
-        raise error or ConnectError("there was no time left to connect")
+        raise error or DeadlineError("there was no time left to connect")
 
     def dial_patiently(
         self,

@@ -107,7 +107,7 @@ FAMILIES: tuple[Family, ...] = (
     ),
     _site(
         "powerwall_site_max_joules",
-        "Largest capacity in J (site_info: max_system_energy_kWh); 0 up to firmware 1.46.",
+        "Largest capacity in J (site_info: max_system_energy_kWh); not said up to firmware 1.46.",
         lambda info: info.max_energy,
     ),
     _site(
@@ -117,7 +117,7 @@ FAMILIES: tuple[Family, ...] = (
     ),
     _site(
         "powerwall_site_max_power_watts",
-        "Largest power in W (site_info: max_system_power_kW); 0 up to firmware 1.46.",
+        "Largest power in W (site_info: max_system_power_kW); not said up to firmware 1.46.",
         lambda info: info.max_power,
     ),
     _site(

@@ -11,10 +11,14 @@ NETWORK_STATES = ("DeviceStateReady",)
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """One interface. ``state`` and ``signal`` (0 to 100) are None while it is inactive."""
+    """One interface. ``state`` and ``signal`` (0 to 100) are None while it is inactive.
+
+    ``name`` may be the owner's SSID; ``stand_in`` is what is shown where that shall not be.
+    """
 
     type: str
     name: str
+    stand_in: str
     enabled: bool | None
     active: bool | None
     primary: bool | None
@@ -38,16 +42,20 @@ def parse_networks(payload: Payload, read_at: float) -> Networks:
 
 
 def _network(payload: Payload) -> Network:
+    kind = payload.text("interface") or ""
     name = payload.text("network_name")
     if name is None:
-        name = payload.text("name") or ""
+        # The operating system's own name, such as wifi0: no secret, and the only one there is.
+        name = stand_in = payload.text("name") or ""
         active = payload.flag("connected")
     else:
+        stand_in = kind
         active = payload.flag("active")
     info = payload.child("iface_network_info")
     return Network(
-        type=payload.text("interface") or "",
+        type=kind,
         name=name,
+        stand_in=stand_in,
         enabled=payload.flag("enabled"),
         active=active,
         primary=payload.flag("primary"),
@@ -60,5 +68,5 @@ def _network(payload: Payload) -> Network:
 
 
 def without_names(networks: Networks) -> Networks:
-    """The same with the interface type in place of each name, which may be the owner's SSID."""
-    return Networks(tuple(replace(network, name=network.type) for network in networks.networks))
+    """The same with the interface type in place of each name that may be the owner's SSID."""
+    return Networks(tuple(replace(network, name=network.stand_in) for network in networks.networks))

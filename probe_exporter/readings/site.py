@@ -52,9 +52,9 @@ def parse_site_info(payload: Payload, read_at: float) -> SiteInfo:
         grid = payload
     return SiteInfo(
         nominal_energy=payload.number("nominal_system_energy_kWh", _KILOWATT_HOUR),
-        max_energy=payload.number("max_system_energy_kWh", _KILOWATT_HOUR),
+        max_energy=payload.number("max_system_energy_kWh", _KILOWATT_HOUR) or None,  # 0 in 1.4x: not said
         nominal_power=payload.number("nominal_system_power_kW", _KILOWATT),
-        max_power=payload.number("max_system_power_kW", _KILOWATT),
+        max_power=payload.number("max_system_power_kW", _KILOWATT) or None,
         meter_max_power=_limit(payload, "max_site_meter_power_kW"),
         meter_min_power=_limit(payload, "min_site_meter_power_kW"),
         panel_max_current=payload.number("panel_max_current"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Final
 
 from probe_exporter.config import Module
@@ -18,9 +19,20 @@ from probe_exporter.telemetry import Telemetry
 LEAST_WORKERS: Final = 16
 MOST_WORKERS: Final = 1024
 
+WORTH_A_RUN: Final = 0.5
+"""Seconds more than another's run had that make one of our own worth it, where that one was cut short."""
+
 
 class OverloadedError(Exception):
     """No thread is free for another probe, or the server is on its way out."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """A probe under way, with the deadline of whoever asked for it first, in seconds of `time.monotonic`."""
+
+    result: asyncio.Future[ProbeResult]
+    deadline: float
 
 
 class ProbeRunner:
@@ -31,7 +43,7 @@ class ProbeRunner:
         self._telemetry = telemetry
         self._workers = min(MOST_WORKERS, max(LEAST_WORKERS, 2 * gateways))
         self._pool = ThreadPoolExecutor(self._workers, "probe")
-        self._running: dict[tuple[int, Module], asyncio.Future[ProbeResult]] = {}
+        self._running: dict[tuple[int, Module], _Run] = {}
         self._drain_until: float | None = None
         self._draining: asyncio.Future[None] | None = None
 
@@ -66,26 +78,28 @@ class ProbeRunner:
     async def probe(self, site: Site, module: Module, deadline: float) -> ProbeResult:
         """Probe, or wait for the same probe that is under way. ``deadline`` in seconds of `time.monotonic`.
 
-        Raises OverloadedError.
+        A probe that ran out of time because another client has less of it is run again. Raises OverloadedError.
         """
         key = (id(site.gateway), module)
-        running = self._running.get(key)
-        if running is None:
-            running = self._start(key, site, module, deadline)
-        else:
-            self._telemetry.shared_probes.inc()
-        return await self._wait(running, site, module, deadline)
+        while True:
+            run = self._running.get(key)
+            if run is None:
+                run = self._start(key, site, module, deadline)
+            else:
+                self._telemetry.shared_probes.inc()
+            result = await self._wait(run.result, site, module, deadline)
+            left = deadline - max(run.deadline, time.monotonic())
+            if not result.cut_short or left < WORTH_A_RUN or self.draining:
+                return result
 
-    def _start(
-        self, key: tuple[int, Module], site: Site, module: Module, deadline: float
-    ) -> asyncio.Future[ProbeResult]:
+    def _start(self, key: tuple[int, Module], site: Site, module: Module, deadline: float) -> _Run:
         if self.draining or len(self._running) >= self._workers:
             raise OverloadedError
         loop = asyncio.get_running_loop()
-        running = loop.run_in_executor(self._pool, self._prober.probe, site, module, deadline)
-        self._running[key] = running
-        running.add_done_callback(lambda _: self._running.pop(key, None))
-        return running
+        result = loop.run_in_executor(self._pool, self._prober.probe, site, module, deadline)
+        self._running[key] = run = _Run(result, deadline)
+        result.add_done_callback(lambda _: self._running.pop(key, None))
+        return run
 
     async def _wait(
         self, running: asyncio.Future[ProbeResult], site: Site, module: Module, deadline: float

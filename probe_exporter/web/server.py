@@ -33,14 +33,22 @@ HEADER_DEADLINE: Final = 10.0
 IDLE_TIMEOUT: Final = 120
 """Seconds that an idle connection is kept: longer than Prometheus' usual intervals."""
 
+UNREAD_TIMEOUT: Final = 30.0
+"""Seconds that a client may leave an answer unread while more of it waits to be sent."""
+
 MAX_CONNECTIONS: Final = 4096
 MAX_HEADER_BYTES: Final = 16 << 10
 
 
 class BoundedProtocol(H11Protocol):
-    """Cuts off a client that does not finish its headers in time, and connections beyond the cap."""
+    """Cuts off a client that does not finish its headers in time, does not read, or comes beyond the cap.
+
+    Every connection that waits for its client is under a clock: that of the headers, that of an unread answer, or
+    uvicorn's for idle ones.
+    """
 
     _header_timer: asyncio.TimerHandle | None = None
+    _unread_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Refuse above the cap; otherwise start the clock."""
@@ -59,13 +67,37 @@ class BoundedProtocol(H11Protocol):
             self._stop_timer()
 
     def on_response_complete(self) -> None:
-        """A request that waited behind this one may have its headers already."""
+        """A request that waited behind this one may have its headers already, or the beginning of them.
+
+        Nobody here reads bodies: a client that is still sending one when it has its answer would hold the
+        connection for as long as it likes.
+        """
         self._stop_timer()
+        if self.conn.their_state is h11.SEND_BODY:
+            self.transport.close()
         super().on_response_complete()
+        if self.conn.their_state is h11.IDLE and self.conn.trailing_data[0]:
+            self._await_headers()
+
+    def pause_writing(self) -> None:
+        """The client does not read, and an answer piles up: start the clock."""
+        super().pause_writing()
+        self._unread_timer = self.loop.call_later(UNREAD_TIMEOUT, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """It reads again."""
+        self._stop_unread_timer()
+        super().resume_writing()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Closing would wait for what the client has not read; this one had its time."""
+        super().timeout_keep_alive_handler()
+        self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Leave no timer behind."""
         self._stop_timer()
+        self._stop_unread_timer()
         super().connection_lost(exc)
 
     def _await_headers(self) -> None:
@@ -75,6 +107,11 @@ class BoundedProtocol(H11Protocol):
         if self._header_timer is not None:
             self._header_timer.cancel()
             self._header_timer = None
+
+    def _stop_unread_timer(self) -> None:
+        if self._unread_timer is not None:
+            self._unread_timer.cancel()
+            self._unread_timer = None
 
 
 class _Server(uvicorn.Server):
@@ -168,7 +205,7 @@ def uvicorn_config(app: App, security: WebSecurity) -> uvicorn.Config:
         lifespan="off",
         interface="asgi3",
         log_config=None,
-        log_level=logging.WARNING,
+        log_level=logging.ERROR,  # a line for every request that is none would be anybody's to write
         access_log=False,
         proxy_headers=False,
         server_header=False,

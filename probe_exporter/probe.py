@@ -13,6 +13,7 @@ from probe_exporter.clock import Clock, SystemClock
 from probe_exporter.config import Module
 from probe_exporter.errors import DeadlineError, DecodeError, GatewayError
 from probe_exporter.fleet import Kept, PastProbe, ProbeResult, Site
+from probe_exporter.gateway.certificate import read_certificate
 from probe_exporter.gateway.client import Fetched, Limits
 from probe_exporter.gateway.endpoints import BY_NAME, DECISIVE, ENDPOINTS, Endpoint
 from probe_exporter.gateway.schedule import Entry
@@ -364,14 +365,6 @@ class _Probe:
         memory, certificate = self._memory, self._site.gateway.certificate
         if certificate is not None and certificate != memory.certificate:
             memory.certificate = certificate
-            memory.certificate_end = _not_after(certificate)
+            facts = read_certificate(certificate)
+            memory.certificate_end = None if facts is None else facts.not_after.timestamp()
         return memory.certificate_end
-
-
-def _not_after(certificate: bytes) -> float | None:
-    from cryptography import x509  # imported late: most commands never need it
-
-    try:
-        return x509.load_der_x509_certificate(certificate).not_valid_after_utc.timestamp()
-    except ValueError:
-        return None

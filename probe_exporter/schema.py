@@ -223,6 +223,10 @@ def name(value: str) -> str:
         raise HiddenKeyError(
             f"a name must have 1 to {_LONGEST_NAME} characters, no control characters and no space at its ends"
         )
+    if not value.strip("."):
+        raise HiddenKeyError(
+            "a name must not be dots alone: it is part of an address, where they lead elsewhere"
+        )
     return value
 
 

@@ -8,12 +8,14 @@
 from __future__ import annotations
 
 import hmac
+import re
 import stat
 from pathlib import Path
 from typing import NoReturn
 
 MASK = "<secret>"
 _LONGEST_SECRET = 4096
+_CONTROL = re.compile("[\x00-\x1f\x7f\ufeff]")
 
 
 class Secret:
@@ -80,6 +82,11 @@ def read_secret_file(path: Path) -> Secret:
     except UnicodeDecodeError:
         raise ValueError("the file is not UTF-8 text; it must hold the password and nothing else") from None
     text = text.removesuffix("\n").removesuffix("\r")
+    if _CONTROL.search(text):
+        raise ValueError(
+            "the file holds more than one line, a byte order mark or another control character; "
+            "it must hold the password and nothing else"
+        )
     if not text:
         raise ValueError("the file is empty; write the password into it")
     return Secret(text)

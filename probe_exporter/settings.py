@@ -201,7 +201,8 @@ def _show_gateway(gateway: GatewayConfig) -> dict[str, object]:
     addresses = [address.text for address in gateway.addresses]
     shown: dict[str, object] = {
         "gateway_address": addresses[0] if len(addresses) == 1 else addresses,
-        "login_email": gateway.login_email,
+        # No secret to the gateway, but somebody's address.
+        "login_email": DEFAULT_EMAIL if gateway.login_email == DEFAULT_EMAIL else MASK,
     }
     if gateway.login_password is not None:
         shown["login_password"] = MASK

@@ -196,9 +196,9 @@ def test_a_gateways_own_credentials_win_over_its_modules(private: Path) -> None:
     assert gateways["shed"].login_password == Secret("shared")
 
 
-def test_a_password_file_loses_one_newline_only(private: Path) -> None:
+def test_a_password_file_loses_its_newline_only(private: Path) -> None:
     gateways = load_config(private / "good/everything.yaml").gateways
-    assert gateways["attic"].login_password == Secret("in a file \n")
+    assert gateways["attic"].login_password == Secret("in a file ")
 
 
 def test_a_gateways_retries_win_over_its_modules_and_lengthen_the_timeout(private: Path) -> None:

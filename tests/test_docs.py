@@ -124,7 +124,8 @@ def test_the_bounds_are_those_of_the_code() -> None:
     page = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
     assert MAX_BODY == 1 << 20
     assert f"headers within {server.HEADER_DEADLINE:g} s and {server.MAX_HEADER_BYTES >> 10} KiB" in page
-    assert f"kept for {server.IDLE_TIMEOUT} s; {server.MAX_CONNECTIONS:,} connections" in page
+    assert f"kept for {server.IDLE_TIMEOUT} s, an answer waits {server.UNREAD_TIMEOUT:g} s to be read" in page
+    assert f"{server.MAX_CONNECTIONS:,} connections" in page
     assert f"two a gateway, at least {LEAST_WORKERS}, at most {MOST_WORKERS:,}" in page
     assert f"{MAX_ENDPOINT_SERIES:,} an endpoint, {MAX_GATEWAY_SERIES:,} a gateway" in page
     assert f"| {MAX_TEXT} characters" in page

@@ -102,9 +102,7 @@ def test_copies_are_the_secret_itself() -> None:
         (b"word", "word"),
         (b"word\n", "word"),
         (b"word\r\n", "word"),
-        (b"word\n\n", "word\n"),
         (b" wo rd \n", " wo rd "),
-        (b"\n\n", "\n"),
         ("wörd".encode(), "wörd"),
     ],
 )
@@ -122,9 +120,22 @@ def test_a_pipe_is_refused_without_waiting_for_it(tmp_path: Path) -> None:
         read_secret_file(tmp_path / "pipe")
 
 
-@pytest.mark.parametrize("content", [b"", b"\n", b"x" * 4097, b"\xff"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\n",
+        b"x" * 4097,
+        b"\xff",
+        b"word\n\n",
+        b"two\nlines\n",
+        b"\xef\xbb\xbfword",
+        b"wo\x00rd",
+        b"wo\trd",
+    ],
+)
 def test_a_file_that_holds_no_password(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "secret"
     path.write_bytes(content)
-    with pytest.raises(ValueError, match="the file is"):
+    with pytest.raises(ValueError, match=r"^the file "):
         read_secret_file(path)

@@ -297,3 +297,22 @@ def test_no_file_means_no_guard() -> None:
     security = WebSecurity.load(None)
     assert not security.tls
     assert not asyncio.run(security.admits("Basic YTpi"))
+
+
+def test_a_head_too_long_is_a_400_before_any_password(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with exporter(folder, f"basic_auth_users: {{prometheus: '{HASH}'}}") as running:
+        reply = running.ask("/-/healthy", Long="x" * 20_000)
+    assert reply.status == 400
+    assert "Exception" not in caplog.text
+
+
+def test_guesses_push_nobody_out_who_is_known(folder: Path) -> None:
+    security = WebSecurity.load(written(folder, f"basic_auth_users: {{prometheus: '{HASH}'}}"))
+
+    async def guess() -> int:
+        assert await security.admits(basic("prometheus", PASSWORD))
+        for number in range(1100):
+            assert not await security.admits(basic("prometheus", f"guess {number}"))
+        return len(security._right)
+
+    assert asyncio.run(guess()) == 1

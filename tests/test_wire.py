@@ -66,6 +66,7 @@ BROKEN = {
     "half a body": (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello", ConnectError),
     "half a chunk": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nhel", ConnectError),
     "not HTTP": (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", DecodeError),
+    "a status of four digits": (b"HTTP/1.1 2000 OK\r\nContent-Length: 0\r\n\r\n", DecodeError),
     "no status": (b"HTTP/1.1 OK\r\n\r\n", DecodeError),
     "gzip": (b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 5\r\n\r\nhello", DecodeError),
     "huge": (b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (MAX_BODY + 1), DecodeError),

@@ -90,15 +90,11 @@ def _describe(error: Exception) -> str:
 
 
 def _summary(der: bytes, sha256: bytes) -> str:
-    from cryptography import x509
+    from probe_exporter.gateway.certificate import read_certificate
 
-    try:
-        certificate = x509.load_der_x509_certificate(der)
-        subject = certificate.subject.rfc4514_string()
-        expiry = f"{certificate.not_valid_after_utc:%Y-%m-%d %H:%M:%S} UTC"
-    except ValueError:
-        # TLS took it, so it can be pinned, but it breaks a rule that this library is strict about.
-        subject = expiry = "unreadable"
+    certificate = read_certificate(der)
+    subject = certificate.subject if certificate else "unreadable"
+    expiry = f"{certificate.not_after:%Y-%m-%d %H:%M:%S} UTC" if certificate else "unreadable"
     return f"  subject  {subject}\n  expires  {expiry}\n  SHA-256  sha256:{sha256.hex()}"
 
 

@@ -91,7 +91,7 @@ class AnswerReader:
         """Read heads until the final one is there; those of the interim answers (1xx) count against its limit."""
         while (lines := self._next_head()) is not None:
             version, _, rest = lines[0].partition(" ")
-            code = rest[:3]
+            code = rest.partition(" ")[0]
             if len(code) != 3 or not code.isascii() or not code.isdigit():
                 raise DecodeError("the answer is not HTTP")
             self._status = int(code)

@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Iterator
 from datetime import datetime, timezone
+from itertools import islice
 
 from probe_exporter.durations import parse_duration
 from probe_exporter.errors import DecodeError
@@ -81,9 +82,9 @@ class Payload:
         return Payload(self._get(key), self.unknown)
 
     def items(self) -> Iterator[tuple[str, Payload]]:
-        """Keys and values of an object, keys cleaned; nothing for anything else."""
+        """The first `MAX_ELEMENTS` keys and values of an object, keys cleaned; nothing for anything else."""
         if isinstance(self._value, dict):
-            for key, value in self._value.items():
+            for key, value in islice(self._value.items(), MAX_ELEMENTS):
                 yield clean(key), Payload(value, self.unknown)
 
     def elements(self) -> Iterator[Payload]:
@@ -139,18 +140,18 @@ class Payload:
         return clean(value) if isinstance(value, str) else None
 
     def texts(self, key: str) -> tuple[str, ...]:
-        """The strings in the list under ``key``, cleaned."""
+        """The strings in the list under ``key``, cleaned, `MAX_ELEMENTS` at most."""
         value = self._get(key)
         if not isinstance(value, list):
             return ()
-        return tuple(clean(element) for element in value if isinstance(element, str))
+        return tuple(clean(element) for element in value[:MAX_ELEMENTS] if isinstance(element, str))
 
     def flags(self, key: str) -> tuple[bool | None, ...]:
-        """The booleans in the list under ``key``, None in the place of anything else."""
+        """The booleans in the list under ``key``, `MAX_ELEMENTS` at most, None in the place of anything else."""
         value = self._get(key)
         if not isinstance(value, list):
             return ()
-        return tuple(element if isinstance(element, bool) else None for element in value)
+        return tuple(element if isinstance(element, bool) else None for element in value[:MAX_ELEMENTS])
 
     def word(self, key: str, known: tuple[str, ...]) -> str | None:
         """As `text`, and a non-empty word that is not among ``known`` is noted in `unknown`."""

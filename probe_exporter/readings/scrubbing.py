@@ -20,7 +20,7 @@ _WORD: Final = re.compile(r"[A-Za-z][A-Za-z_ ]{0,63}|/[a-z_]{1,63}")
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 _VERSION: Final = re.compile(r"[0-9]{1,4}(\.[0-9]{1,4}){1,3}( [0-9a-f]{6,40})?")
 _HASH: Final = re.compile(r"[0-9a-f]{6,40}")
-_GRID: Final = re.compile(r"[A-Za-z0-9_.:/ -]{1,64}")
+_GRID: Final = re.compile(r"[A-Za-z0-9_.-]{1,48}(:[A-Za-z0-9_.-]{1,32})?")
 _KEY: Final = re.compile(r"[A-Za-z]*[a-z_][A-Za-z0-9_-]{0,80}")
 
 _TEXTS: Final[dict[str, tuple[re.Pattern[str], ...]]] = {

@@ -60,7 +60,7 @@ class Application:
         """One request."""
         if scope["type"] != "http":
             return
-        request = Request(scope["method"], scope["path"], {}, {}, "http")
+        request = Request.unread(scope)
         try:
             request = Request.of(scope)
             answer = await self._answer(request)

@@ -36,6 +36,11 @@ class Request:
     scheme: str
 
     @classmethod
+    def unread(cls, scope: Scope) -> Request:
+        """Method and path alone, for the answer to a request that cannot be understood."""
+        return cls(scope["method"], scope["path"], {}, {}, "http")
+
+    @classmethod
     def of(cls, scope: Scope) -> Request:
         """The request in an ASGI scope. Raises BadRequestError for a query that is none, and for a head too long."""
         headers: dict[str, str] = {}

@@ -15,13 +15,14 @@ from typing import Any, Final
 import yaml
 
 from probe_exporter.errors import ConfigurationError, Mistake
-from probe_exporter.web.messages import Answer, App, Receive, Request, Scope, Send
+from probe_exporter.web.messages import Answer, App, BadRequestError, Receive, Request, Scope, Send
 
 log = logging.getLogger(__name__)
 
 _TLS_KEYS: Final = {"cert_file", "key_file", "client_ca_file", "client_auth_type", "min_version"}
 _CLIENT_AUTH: Final = {"NoClientCert": ssl.CERT_NONE, "RequireAndVerifyClientCert": ssl.CERT_REQUIRED}
 _VERSIONS: Final = {"TLS12": ssl.TLSVersion.TLSv1_2, "TLS13": ssl.TLSVersion.TLSv1_3}
+_MOST_KNOWN: Final = 1024
 _DUMMY: Final = b"$2b$10$abcdefghijklmnopqrstuuzZ4lCyx7pXx0yEJm0LBVQmVJ5kCkbKa"
 """A hash that no password has: an unknown user costs the time of a known one."""
 
@@ -54,7 +55,8 @@ class WebSecurity:
         self._settings = settings
         self._stamp = self._stamp_now()
         self._key = secrets.token_bytes(32)
-        self._verified: dict[bytes, bool] = {}
+        self._right: set[bytes] = set()
+        self._wrong: set[bytes] = set()
 
     @classmethod
     def load(cls, path: Path | None) -> WebSecurity:
@@ -80,7 +82,11 @@ class WebSecurity:
         async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
             self.refresh()
             if self._settings.users and scope["type"] == "http":
-                request = Request.of({**scope, "query_string": b""})
+                try:
+                    request = Request.of({**scope, "query_string": b""})
+                except BadRequestError as error:
+                    await Answer.line(400, str(error)).send(Request.unread(scope), send)
+                    return
                 if not await self.admits(request.headers.get("authorization", "")):
                     challenge = 'Basic realm="probe_exporter"'
                     refusal = Answer.line(401, "a user and a password are needed", WWW_Authenticate=challenge)
@@ -113,7 +119,8 @@ class WebSecurity:
             tls.context.load_cert_chain(*fresh.tls.pair, password="")
             fresh = replace(fresh, tls=replace(fresh.tls, context=tls.context))
         self._settings = fresh
-        self._verified.clear()
+        self._right.clear()
+        self._wrong.clear()
 
     def _stamp_now(self) -> tuple[object, ...]:
         """What changes when one of the files does."""
@@ -140,12 +147,14 @@ class WebSecurity:
         mark = hmac.digest(
             self._key, b"".join(len(part).to_bytes(4, "big") + part for part in parts), "sha256"
         )
-        verdict = self._verified.get(mark)
-        if verdict is None:
-            verdict = await asyncio.to_thread(_check, password, stored) and user in self._settings.users
-            if len(self._verified) >= 1024:
-                self._verified.clear()
-            self._verified[mark] = verdict
+        if mark in self._right or mark in self._wrong:
+            return mark in self._right
+        verdict = await asyncio.to_thread(_check, password, stored) and user in self._settings.users
+        # Guesses have a place of their own: however many there are, they push nobody out who is known.
+        known = self._right if verdict else self._wrong
+        if len(known) >= _MOST_KNOWN:
+            known.clear()
+        known.add(mark)
         return verdict
 
 

@@ -1,0 +1,31 @@
+"""What stands in a gateway's certificate, for people to read: nothing here decides whom to trust."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from datetime import datetime
+
+from probe_exporter.readings.payload import clean
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """The subject as one line of printable text, and the end of the validity, in UTC."""
+
+    subject: str
+    not_after: datetime
+
+
+def read_certificate(der: bytes) -> Certificate | None:
+    """The parts of a certificate. None for one that TLS took, but that breaks a rule this library is strict about."""
+    from cryptography import x509  # imported late: most commands never need it
+    from cryptography.utils import CryptographyDeprecationWarning
+
+    # Complaints about somebody else's certificate are no use to whoever reads the terminal.
+    warnings.simplefilter("ignore", CryptographyDeprecationWarning)
+    try:
+        certificate = x509.load_der_x509_certificate(der)
+        return Certificate(clean(certificate.subject.rfc4514_string()), certificate.not_valid_after_utc)
+    except (ValueError, x509.InvalidVersion):
+        return None

@@ -12,6 +12,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from click.testing import CliRunner
 
+from bench import page
 from bench.__main__ import main
 from bench.farm import There, Wanted, farm, write_config
 from bench.floor import FAST, warm_floor
@@ -125,6 +126,13 @@ def test_a_plot_is_a_picture() -> None:
 
 def test_quantiles_are_measured_ones() -> None:
     assert [quantile([4.0, 1.0, 3.0, 2.0], share) for share in (0.0, 0.5, 0.99)] == [1.0, 2.0, 4.0]
+
+
+def test_the_page_shows_the_report() -> None:
+    text = page.PAGE.read_text("utf-8")
+    report = json.loads(page.REPORT.read_text("utf-8"))
+    assert page.with_table(text, report) == text, "run python -m bench.page"
+    assert {entry["group"] for entry in report["figures"]} >= {"latency", "throughput", "average", "fleet", "start"}
 
 
 def test_a_peer_stands_on_this_machine() -> None:

@@ -132,7 +132,13 @@ def test_the_page_shows_the_report() -> None:
     text = page.PAGE.read_text("utf-8")
     report = json.loads(page.REPORT.read_text("utf-8"))
     assert page.with_table(text, report) == text, "run python -m bench.page"
-    assert {entry["group"] for entry in report["figures"]} >= {"latency", "throughput", "average", "fleet", "start"}
+    assert {entry["group"] for entry in report["figures"]} >= {
+        "latency",
+        "throughput",
+        "average",
+        "fleet",
+        "start",
+    }
 
 
 def test_a_peer_stands_on_this_machine() -> None:

@@ -11,6 +11,8 @@ from probe_exporter.gateway.conversation import Conversation
 from probe_exporter.gateway.endpoints import Endpoint
 from probe_exporter.gateway.exchange import Fetched, Limits, Trace
 from probe_exporter.gateway.login import Login
+from probe_exporter.gateway.pool import Connections
+from probe_exporter.gateway.session import Session
 from probe_exporter.gateway.transport import Connection, Dialler, connect
 from probe_exporter.telemetry import Telemetry
 
@@ -46,14 +48,15 @@ class Gateway:
         Raises the GatewayError that ended the fetch as a whole: no connection, or another certificate than the
         pinned one. One fetch at a time: the caller sees to it.
         """
-        conversation = Conversation(
-            self._dialler, self.login, self.telemetry, self.clock, limits, trace, self._idle
-        )
+        connections = Connections(self._dialler, self._idle, limits, self.telemetry, trace)
+        session = Session(self.login, connections, limits, self.telemetry, trace)
+        conversation = Conversation(connections, session, self.telemetry, self.clock, limits, trace)
         self._idle = []
         try:
             yield from conversation.run(endpoints)
         finally:
-            self._idle = conversation.close()
+            conversation.close()
+            self._idle = connections.idle
             if self._closed:
                 self._drop_idle()
 

@@ -9,14 +9,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from probe_exporter.config import Module
-from probe_exporter.errors import (
-    AuthError,
-    DeadlineError,
-    ForbiddenError,
-    GatewayError,
-)
+from probe_exporter.errors import DeadlineError, GatewayError
 from probe_exporter.gateway.endpoints import Endpoint
-from probe_exporter.gateway.login import Login
 from probe_exporter.gateway.transport import Connection
 from probe_exporter.gateway.wire import Answer, AnswerReader
 from probe_exporter.secrets import Secret
@@ -87,14 +81,10 @@ class Exchange:
     reader: AnswerReader = field(default_factory=AnswerReader)
     error: GatewayError | None = None
 
-
-def refusal(login: Login, status: int, token: Secret | None) -> AuthError:
-    """What a 401 or 403 means that no login could mend."""
-    if token is None and not login.has_password:
-        return AuthError(f"it needs a login ({status}), but no login_password is configured")
-    if status == 403 and token is not None:
-        return ForbiddenError("the session of an owner may not read it (403)")
-    return AuthError(f"the gateway refused the session ({status})")
+    @property
+    def reusable(self) -> bool:
+        """Whether it ended so well that its connection may carry the next request."""
+        return self.error is None and self.reader.answer is not None and self.reader.answer.reusable
 
 
 def ask_once(connection: Connection, data: bytes, deadline: float) -> Answer:

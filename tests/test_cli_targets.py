@@ -365,6 +365,17 @@ def test_a_cron_job_with_a_wrong_password_logs_in_once(
     assert b"wrong" not in kept.read_bytes()
 
 
+def test_without_a_state_directory_a_refusal_is_said_to_be_forgotten(
+    folder: Folder, gateways: dict[str, SimulatedGateway]
+) -> None:
+    file = folder.path / "forgetful.yaml"
+    file.write_text(
+        f"gateways: {{home: {{gateway_address: '{gateways['home'].address}', login_password: wrong}}}}\n"
+    )
+    file.chmod(0o600)
+    assert "state_directory" in run_program(f"--config.file={file}", "probe").stderr
+
+
 def test_a_session_survives_a_restart(folder: Folder, gateways: dict[str, SimulatedGateway]) -> None:
     gateway = gateways["home"]
     file = folder.path / "kept.yaml"

@@ -13,7 +13,13 @@ from probe_exporter.cli.options import Settings, choose_targets, duration_option
 from probe_exporter.cli.progress import over_targets
 
 if TYPE_CHECKING:
+    from probe_exporter.config import Config
     from probe_exporter.probe import ProbeResult
+
+_FORGETFUL = (
+    "No state_directory is configured, so this command forgets the refusal: each run is another login, and a few "
+    "bad ones lock the owner out."
+)
 
 
 @click.command()
@@ -49,26 +55,25 @@ def probe(
         # What failed is said below, a line a target.
         logging.getLogger("probe_exporter.probe").setLevel(logging.ERROR)
     started = time.monotonic()
-    results = _probe(settings, targets, everything, module, timeout)
+    config = settings.load()
+    results = _probe(config, choose_targets(config, targets, everything), module, timeout)
     click.echo(_rendered(results, style), nl=False)
     for result in results:
         if not result.success:
             click.echo(f"{result.error} ({result.reason})", err=True)
+    if config.state_directory is None and any(result.reason == "auth" for result in results):
+        click.echo(_FORGETFUL, err=True)
     if len(results) > 1:
         click.echo(summary(results, time.monotonic() - started), err=True)
     return 0 if all(result.success for result in results) else 1
 
 
-def _probe(
-    settings: Settings, targets: tuple[str, ...], everything: bool, module: str | None, timeout: float | None
-) -> list[ProbeResult]:
-    """The results, in the order of the targets. Raises ConfigurationError, UnknownModuleError and Refusal."""
+def _probe(config: Config, names: list[str], module: str | None, timeout: float | None) -> list[ProbeResult]:
+    """The results, in the order of the targets. Raises UnknownModuleError."""
     from probe_exporter.fleet import Fleet
     from probe_exporter.probe import Prober
     from probe_exporter.telemetry import Telemetry
 
-    config = settings.load()
-    names = choose_targets(config, targets, everything)
     telemetry = Telemetry()
     fleet = Fleet(config, telemetry)
     prober = Prober(telemetry)

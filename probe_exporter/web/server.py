@@ -95,10 +95,11 @@ class BoundedProtocol(H11Protocol):
         self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Leave no timer behind."""
+        """Leave no timer behind, and no transport that Python 3.10 would call unclosed after a reset."""
         self._stop_timer()
         self._stop_unread_timer()
         super().connection_lost(exc)
+        self.transport.abort()
 
     def _await_headers(self) -> None:
         self._header_timer = self.loop.call_later(HEADER_DEADLINE, self.transport.abort)

@@ -65,11 +65,10 @@ def average(report: Report, extent: Extent) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """What a run of a large fleet left: the rounds of scrapes, the use before each and at the end, requests sent."""
+    """What a run of a large fleet left: the rounds of scrapes, the use before each and at the end."""
 
     rounds: list[list[Scrape]]
     uses: list[Usage]
-    requests: float
 
     def cores(self, first: int, last: int, interval: float) -> float:
         """CPU seconds a second, from the beginning of one round to that of another."""
@@ -79,15 +78,13 @@ class _Run:
 def _run(running: Exporter, gateways: Sequence[There], interval: float, rounds: int) -> _Run:
     """The first round is the first of the gateways' lives, and apart."""
     uses: list[Usage] = []
-    asked = 0.0
 
     def look(number: int) -> None:
         uses.append(running.usage())
 
-    asked = running.own(_REQUESTS)
     scrapes = on_time(running.port, [one.probe for one in gateways], interval, rounds, look)
     uses.append(running.usage())
-    return _Run(scrapes, uses, running.own(_REQUESTS) - asked)
+    return _Run(scrapes, uses)
 
 
 def fleet(report: Report, extent: Extent) -> None:

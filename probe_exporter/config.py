@@ -215,7 +215,9 @@ class _Loading:
     def _module(self, place: Place, name: str, found: dict[str, Any]) -> Module:
         interval, timeout = found.get("scrape_interval"), found.get("scrape_timeout")
         if (interval is None) != (timeout is None):
-            there, missing = ("scrape_interval", "scrape_timeout")[:: 1 if timeout is None else -1]
+            there, missing = "scrape_interval", "scrape_timeout"
+            if interval is None:
+                there, missing = missing, there
             if not place.has(missing):
                 self._mistakes.add(place.below(there), f"needs {missing} beside it; write both or neither")
         elif interval is not None and timeout is not None and timeout > interval:

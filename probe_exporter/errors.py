@@ -105,9 +105,9 @@ class ForbiddenError(AuthError):
 
 
 class LoginRestError(AuthError):
-    """No login is tried now, because an earlier one failed; the message says for how long.
+    """No login is tried now: an earlier one failed, or was less than a minute ago. The message says for how long.
 
-    ``reason`` is that of the failure: a login that was cut short is no wrong password.
+    ``reason`` is that of the failure, where there was one: a login that was cut short is no wrong password.
     """
 
     def __init__(self, message: str, reason: str = AuthError.reason) -> None:

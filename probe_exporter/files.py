@@ -8,12 +8,18 @@ import tempfile
 from pathlib import Path
 
 
-def read_regular(path: Path, most: int) -> bytes:
-    """The first ``most`` bytes of a file. Raises OSError, and ValueError for a pipe or device, which could hang."""
-    with open(path, "rb", opener=_open_without_waiting) as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise ValueError("is no regular file")
-        return file.read(most)
+def read_regular(path: Path, most: int, remedy: str = "name a file") -> bytes:
+    """The first ``most`` bytes of a file.
+
+    Raises OSError, and ValueError with the ``remedy`` for a pipe or device: reading one could take for ever.
+    """
+    try:
+        with open(path, "rb", opener=_open_without_waiting) as file:
+            if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                return file.read(most)
+    except IsADirectoryError:
+        pass
+    raise ValueError(f"is no regular file; {remedy}")
 
 
 def _open_without_waiting(path: str, flags: int) -> int:

@@ -89,7 +89,10 @@ class Kept:
 
 @dataclass(slots=True)
 class Memory:
-    """What is remembered of one gateway between probes. Whoever probes holds ``lock``."""
+    """What is remembered of one gateway between probes.
+
+    ``lock`` is held while the gateway is asked; results are put in place after that, each whole.
+    """
 
     schedule: Schedule
     lock: threading.Lock = field(default_factory=threading.Lock)

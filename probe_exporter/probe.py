@@ -30,7 +30,9 @@ log = logging.getLogger(__name__)
 LONGEST_PROBE: Final = 3600.0
 """Seconds that a probe may take, whatever its client allows: clocks of the system overflow on absurd ones."""
 
-_FIRST_THREE = DECISIVE[:3]
+_OF_SITE_MASTER = ("meters/aggregates", "system_status/soe", "system_status/grid_status")
+"""What only a running site master answers."""
+
 _LAST_RESORT = ("status", "sitemaster")
 
 
@@ -155,10 +157,9 @@ def _remember(site: Site, module: Module, result: ProbeResult, now: float) -> No
     memory.history.append(past)
     if module.min_interval > 0.0 and not result.cut_short:
         # What ran out of a client's time must not be handed to the others.
-        memory.cached = {
-            one: (at, kept) for one, (at, kept) in memory.cached.items() if now - at < one.min_interval
-        }
-        memory.cached[module] = (now, result)
+        # A dict of its own each time: another module's probe may be reading the old one.
+        young = {one: (at, kept) for one, (at, kept) in memory.cached.items() if now - at < one.min_interval}
+        memory.cached = {**young, module: (now, result)}
     lean = replace(result, metrics=())
     memory.last = lean
     if result.success:
@@ -210,7 +211,7 @@ class _Probe:
         due = self._schedule.due(now, self._module.collectors, self._superfluous())
         try:
             self._fetch(due, limits)
-            if not self._fresh.intersection(_FIRST_THREE):
+            if not self._fresh.intersection(_OF_SITE_MASTER):
                 self._fetch(self._last_resort(now), limits)
         except GatewayError as error:
             for endpoint in due:

@@ -89,9 +89,10 @@ def boolean(value: object) -> bool:
 
 
 def connections(value: object) -> int:
-    if text(value) not in tuple("12345678"):
+    typed = text(value)
+    if len(typed) != 1 or typed not in "12345678":
         raise vol.Invalid("must be a whole number from 1 to 8")
-    return int(text(value))
+    return int(typed)
 
 
 def one_or_many(item: Callable[[object], T]) -> Callable[[object], list[T]]:
@@ -136,7 +137,7 @@ def addresses(value: object) -> tuple[Address, ...]:
 def address(value: object) -> Address:
     """``host``, ``host:port``, ``[v6]`` or ``[v6]:port``; the port is 443 where left out."""
     typed = text(value)
-    if "//" in typed or "/" in typed or "@" in typed:
+    if "/" in typed or "@" in typed:
         raise vol.Invalid("must be host or host:port alone; take out https://, user and path")
     host, port = _host_and_port(typed)
     if not host or not _is_host(host):
@@ -282,7 +283,7 @@ def steps(error: vol.Invalid) -> tuple[str | int, ...]:
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
-    """``; did you mean X?`` where something like the word is known."""
+    """``, did you mean X?`` where something like the word is known, else nothing."""
     near = difflib.get_close_matches(word.lower().replace("-", "_"), list(known), n=1)
     return f", did you mean {near[0]}?" if near else ""
 

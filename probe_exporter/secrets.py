@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import hmac
 import re
-import stat
 from pathlib import Path
 from typing import NoReturn
+
+from probe_exporter.files import read_regular
 
 MASK = "<secret>"
 _LONGEST_SECRET = 4096
@@ -69,10 +70,7 @@ def read_secret_file(path: Path) -> Secret:
     Raises OSError where it cannot be read, and ValueError, with a sentence that says what to do, where it holds no
     password. A pipe or device is refused, because reading one could take for ever.
     """
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise ValueError("is no regular file; name a file that holds the password")
-    with path.open("rb") as file:
-        content = file.read(_LONGEST_SECRET + 1)
+    content = read_regular(path, _LONGEST_SECRET + 1, "name a file that holds the password")
     if len(content) > _LONGEST_SECRET:
         raise ValueError(
             f"the file is longer than {_LONGEST_SECRET} bytes; it must hold the password and nothing else"

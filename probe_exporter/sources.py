@@ -16,6 +16,7 @@ from pathlib import Path
 
 from probe_exporter import typed_yaml
 from probe_exporter.errors import Mistake
+from probe_exporter.files import read_regular
 from probe_exporter.secrets import Secret, read_secret_file
 from probe_exporter.settings import Pin
 
@@ -161,10 +162,7 @@ class References:
         return found
 
     def _read_pin(self, path: Path) -> Pin:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise ValueError("is no regular file; name a PEM file")
-        with path.open("rb") as file:
-            content = file.read(_LARGEST_CERTIFICATE)
+        content = read_regular(path, _LARGEST_CERTIFICATE, "name a PEM file")
         block = _PEM.search(content.decode("ascii", "replace"))
         if block is None:
             raise ValueError(

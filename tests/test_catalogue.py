@@ -9,9 +9,10 @@ import pytest
 
 from probe_exporter.gateway.endpoints import BY_NAME as ENDPOINTS
 from probe_exporter.metrics import CATALOGUE
-from probe_exporter.metrics.catalogue import COLLECTORS, Family
+from probe_exporter.metrics.catalogue import Family
 from probe_exporter.readings import Readings
 from probe_exporter.readings.document import ATTRIBUTES
+from probe_exporter.settings import COLLECTORS
 from tests.readings_of import SYSTEMS, readings_of
 
 GO_EXPORTER = """

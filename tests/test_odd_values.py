@@ -12,8 +12,8 @@ import pytest
 
 from probe_exporter.metrics import CATALOGUE
 from probe_exporter.metrics.assembly import assemble
-from probe_exporter.metrics.catalogue import COLLECTORS
 from probe_exporter.readings import ATTRIBUTES, Readings, read
+from probe_exporter.settings import COLLECTORS
 from probe_exporter.simulator import Answer, RecordedSystem
 from tests.readings_of import PAYLOADS, READ_AT, SYSTEMS, payload_file
 from tests.scenes import scene, value

@@ -11,15 +11,11 @@ import click
 from probe_exporter.cli.endings import describe_system_error
 from probe_exporter.cli.options import Settings, choose_targets, duration_option, with_targets
 from probe_exporter.cli.progress import over_targets
-from probe_exporter.errors import GatewayError
+from probe_exporter.errors import GatewayError, PinError
 from probe_exporter.files import write_whole
 
 if TYPE_CHECKING:
     from probe_exporter.config import Config, GatewayConfig
-
-
-class CertificateDiffersError(Exception):
-    """The gateway shows another certificate than the stored one; the message says what to do."""
 
 
 @click.command()
@@ -57,7 +53,7 @@ def fetchcert(
 def _fetch(config: Config, gateway: GatewayConfig, timeout: float, force: bool) -> str:
     """Fetch one certificate, and save it where a file is configured. What to print about it.
 
-    Raises GatewayError, CertificateDiffersError and OSError.
+    Raises GatewayError and OSError.
     """
     from probe_exporter.gateway.client import fetch_certificate
 
@@ -66,7 +62,7 @@ def _fetch(config: Config, gateway: GatewayConfig, timeout: float, force: bool) 
     pin = gateway.pin
     same = pin is not None and pin.sha256 == shown
     if pin is not None and not same and not force:
-        raise CertificateDiffersError(
+        raise PinError(
             f"the gateway shows the certificate sha256:{shown.hex()}, but {pin.source} has "
             f"sha256:{pin.sha256.hex()}; if the gateway was replaced or updated, accept the new one with "
             f"`probe_exporter fetchcert --force {gateway.name}`"
@@ -84,7 +80,7 @@ def _describe(error: Exception) -> str:
     """One line about what `_fetch` raised; a mistake of ours goes on."""
     if isinstance(error, OSError):
         return describe_system_error(error)
-    if isinstance(error, (GatewayError, CertificateDiffersError)):
+    if isinstance(error, GatewayError):
         return str(error)
     raise error
 

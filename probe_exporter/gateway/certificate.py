@@ -18,7 +18,7 @@ class Certificate:
 
 
 def read_certificate(der: bytes) -> Certificate | None:
-    """The parts of a certificate. None for one that TLS took, but that breaks a rule this library is strict about."""
+    """The parts of a certificate. None for one that TLS accepts and `cryptography` is too strict to read."""
     from cryptography import x509  # imported late: most commands never need it
     from cryptography.utils import CryptographyDeprecationWarning
 

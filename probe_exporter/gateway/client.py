@@ -29,10 +29,9 @@ class Gateway:
         clock: Clock | None = None,
         login: Login | None = None,
     ) -> None:
-        self.config = config
-        self.telemetry = telemetry
-        self.clock = clock or SystemClock()
-        self.login = login or Login(config, self.clock)
+        self._telemetry = telemetry
+        self._clock = clock or SystemClock()
+        self.login = login or Login(config, self._clock)
         self._dialler = Dialler(config)
         self._idle: list[Connection] = []
         self._closed = False
@@ -48,9 +47,9 @@ class Gateway:
         Raises the GatewayError that ended the fetch as a whole: no connection, or another certificate than the
         pinned one. One fetch at a time: the caller sees to it.
         """
-        connections = Connections(self._dialler, self._idle, limits, self.telemetry, trace)
-        session = Session(self.login, connections, limits, self.telemetry, trace)
-        conversation = Conversation(connections, session, self.telemetry, self.clock, limits, trace)
+        connections = Connections(self._dialler, self._idle, limits, self._telemetry, trace)
+        session = Session(self.login, connections, limits, self._telemetry, trace)
+        conversation = Conversation(connections, session, self._telemetry, self._clock, limits, trace)
         self._idle = []
         try:
             yield from conversation.run(endpoints)

@@ -154,24 +154,26 @@ class Conversation:
         """Read what arrives until an exchange ends, well or badly; the ended ones, off the list of active ones."""
         nearest = min(exchange.deadline for exchange in self._active.values())
         events = self._poller.poll(max(0.0, nearest - time.monotonic()) * 1000)
-        ended = [exchange for descriptor, _ in events if self._read(exchange := self._active[descriptor])]
+        ready = [self._active[descriptor] for descriptor, _ in events]
+        ended = [exchange for exchange in ready if self._read(exchange)]
         if not ended:
             now = time.monotonic()
             for exchange in self._active.values():
                 if now >= exchange.deadline:
                     exchange.error = DeadlineError(f"no whole answer within {now - exchange.started:.3g} s")
                     ended.append(exchange)
+        kept = []
         for exchange in ended:
             descriptor = exchange.connection.fileno()
             self._poller.unregister(descriptor)
             del self._active[descriptor]
-        revived = [exchange for exchange in ended if self._lost(exchange)]
-        kept = [exchange for exchange in ended if exchange not in revived]
-        for exchange in ended:
+            if not self._asked_again(exchange):
+                kept.append(exchange)
             self._connections.put_back(exchange.connection, exchange.reusable)
         return kept
 
-    def _lost(self, exchange: Exchange) -> bool:
+    def _asked_again(self, exchange: Exchange) -> bool:
+        """Put the task of a connection that died untouched back in line; whether that was so."""
         return (
             isinstance(exchange.error, ConnectError)
             and exchange.reader.untouched

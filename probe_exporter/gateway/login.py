@@ -99,7 +99,7 @@ class Login:
         return self._state
 
     def follow(self, before: Login) -> None:
-        """Keep the distance from a login under the configuration before: whoever tries passwords must not hurry."""
+        """Take over when the last login was under the configuration before: a changed password waits its minute."""
         if before._state is not None and before._state.last_attempt is not None:
             own = self.state.last_attempt
             self.state.last_attempt = max(own or 0.0, before._state.last_attempt)
@@ -149,29 +149,25 @@ class Login:
         if left <= 0.0:
             return
         wait = format_duration(float(round(left)) or 1.0)
-        match self.state.rest_reason if self.resting_refused else "":
-            case "" if self.state.open:
-                raise LoginRestError(
-                    f"the gateway has no login (404) but wants a session; the next is tried in {wait}"
-                )
-            case "" if self._failure is not None:
-                raise LoginRestError(
-                    f"the last login failed: {self._failure}; the next is tried in {wait}",
-                    self._failure.reason,
-                )
-            case "":
-                raise LoginRestError(
-                    f"the last login was less than a minute ago; the next is tried in {wait}"
-                )
-            case "rate_limited":
-                raise RateLimitError(f"the gateway limits logins; the next is tried in {wait}")
-            case "busy":
-                raise BusyError(f"the gateway was busy when asked for a login; the next is tried in {wait}")
-            case _:
-                raise LoginRestError(
-                    f"the gateway refused the login; the next is tried in {wait}, or once the configuration of "
-                    f"{self._config.name} changes: check login_email and login_password"
-                )
+        reason = self.state.rest_reason if self.resting_refused else ""
+        if reason == RateLimitError.reason:
+            raise RateLimitError(f"the gateway limits logins; the next is tried in {wait}")
+        if reason == BusyError.reason:
+            raise BusyError(f"the gateway was busy when asked for a login; the next is tried in {wait}")
+        if reason:
+            raise LoginRestError(
+                f"the gateway refused the login; the next is tried in {wait}, or once the configuration of "
+                f"{self._config.name} changes: check login_email and login_password"
+            )
+        if self.state.open:
+            raise LoginRestError(
+                f"the gateway has no login (404) but wants a session; the next is tried in {wait}"
+            )
+        if self._failure is not None:
+            raise LoginRestError(
+                f"the last login failed: {self._failure}; the next is tried in {wait}", self._failure.reason
+            )
+        raise LoginRestError(f"the last login was less than a minute ago; the next is tried in {wait}")
 
     def body(self) -> bytes:
         """The JSON of a login as an owner. `check_allowed` has passed. Never log this."""

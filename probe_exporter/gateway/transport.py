@@ -106,11 +106,6 @@ class Connection:
         except OSError as error:
             raise ConnectError(f"the connection broke: {describe(error)}") from error
 
-    @property
-    def pending(self) -> bool:
-        """Whether decrypted bytes wait where no poll sees them."""
-        return self._sock.pending() > 0
-
     def _wait(self, deadline: float, writing: bool) -> None:
         poller = select.poll()
         poller.register(self._sock, select.POLLOUT if writing else select.POLLIN)
@@ -130,11 +125,6 @@ def describe(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
     return str(error).partition(": ")[2] or str(error) or type(error).__name__
-
-
-def fingerprint(certificate: bytes) -> str:
-    """The SHA-256 of a DER certificate as configuration and messages write it: ``sha256:<64 hex digits>``."""
-    return "sha256:" + hashlib.sha256(certificate).hexdigest()
 
 
 def connect(address: Address, timeout: float) -> Connection:

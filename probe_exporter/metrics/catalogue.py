@@ -1,4 +1,4 @@
-"""What a metric of a gateway is: declared once, here is the form of the declaration.
+"""The form in which each metric of a gateway is declared, once.
 
 A `Family` names the metric and holds a typed function from `Readings` to samples. Exposition, METRICS.md,
 ``probe_exporter metrics`` and the parametrised tests all derive from the declarations.
@@ -12,8 +12,6 @@ from typing import Literal
 
 from probe_exporter.metrics.filled import Heading, heading
 from probe_exporter.readings import Readings
-
-COLLECTORS = ("core", "meters", "grid", "site", "network", "solar")
 
 Sample = tuple[tuple[str, ...], float]
 """Label values, in the order of `Family.labels`, and the value."""

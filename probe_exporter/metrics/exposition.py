@@ -66,7 +66,7 @@ def _lines(metric: FilledMetric) -> list[str]:
 
 
 def _number(value: float) -> str:
-    """As Go writes it. From a million on that is not as Python does, nor are the numbers that are none."""
+    """As Go writes it: as Python does below a million, and otherwise for larger numbers, infinities and NaN."""
     if -math.inf < value < 1e6:
         return repr(value)
     return str(floatToGoString(value))  # type: ignore[no-untyped-call]  # untyped in prometheus_client

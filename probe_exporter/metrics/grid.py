@@ -93,7 +93,7 @@ FAMILIES: tuple[Family, ...] = (
         "system_status",
         _island_status,
         ("state",),
-        hardware=_FAULT_HARDWARE,
+        hardware="Powerwall 2 and Powerwall+; not Powerwall 3; firmware 21 and later",
     ),
     Family(
         "powerwall_grid_faults",

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from probe_exporter.metrics import CATALOGUE
-from probe_exporter.metrics.catalogue import COLLECTORS
 from probe_exporter.metrics.probe import PROBE_FAMILIES
+from probe_exporter.settings import COLLECTORS
 
 _INTRODUCTION: Final = """\
 # Metrics

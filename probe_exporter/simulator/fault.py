@@ -40,11 +40,10 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A request, the right answer to it, and what a fault may do to the gateway besides."""
+    """The right answer to a request, and what a fault may do to the gateway besides."""
 
     fault: Fault
     place: Literal["headers", "body"]
-    request: Request
     answer: Answer
     revoke_tokens: Callable[[], None]
     swap_certificate: Callable[[], None]

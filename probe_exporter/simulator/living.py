@@ -35,13 +35,12 @@ class LivingSite:
         profile: ProfileName = "pw2",
         clock: Clock | None = None,
         history: float = 86_400.0,
-        name: str | None = None,
     ) -> None:
         if batteries < 1:
             raise ValueError("a site has at least one battery")
         self.profile = PROFILES[profile]
         self.seed = seed
-        self.name = name or f"Simulated Home {seed}"
+        self.name = f"Simulated Home {seed}"
         self.household = Household.settled(self.profile, seed, batteries)
         self.public: frozenset[str] | None = None if profile == "legacy" else PUBLIC
         self._clock = clock or SystemClock()

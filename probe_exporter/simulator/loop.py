@@ -15,18 +15,11 @@ _PATIENCE: Final = 30.0
 
 @final
 class LoopThread:
-    """Owns one event loop and the thread that runs it; a context manager."""
+    """Owns one event loop and the thread that runs it."""
 
     def __init__(self, name: str = "simulator") -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
-
-    def __enter__(self) -> LoopThread:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def start(self) -> None:
         """Start the thread."""

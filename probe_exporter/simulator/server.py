@@ -189,7 +189,7 @@ class SimulatedGateway:
             yield from plain(answer)
             return
         fault, kind = struck
-        exchange = Exchange(fault, kind.place(fault), request, answer, self.revoke_tokens, self._swap)
+        exchange = Exchange(fault, kind.place(fault), answer, self.revoke_tokens, self._swap)
         if kind.play is not None:
             yield from kind.play(exchange)
 

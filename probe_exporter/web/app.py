@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable
 from typing import Final
-from urllib.parse import unquote
 
 from prometheus_client.exposition import generate_latest as generate_text
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
@@ -168,11 +167,10 @@ class Application:
     async def _gateway(self, request: Request) -> Answer:
         from probe_exporter.web import pages
 
-        site = self._fleet.sites.get(unquote(request.path[len(_GATEWAY_PAGES) :]))
-        site = site or self._fleet.sites.get(request.path[len(_GATEWAY_PAGES) :])
+        site = self._fleet.sites.get(request.path.removeprefix(_GATEWAY_PAGES))
         if site is None:
             return Answer.line(404, "no gateway of this name is configured; / lists them")
-        return pages.gateway_page(self._fleet, site)
+        return pages.gateway_page(site, self._options.metrics_path)
 
     async def _style(self, request: Request) -> Answer:
         from probe_exporter.web import pages

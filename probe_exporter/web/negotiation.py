@@ -10,7 +10,7 @@ from probe_exporter.metrics.exposition import Format
 def choose_format(accept: str) -> Format:
     """The text format with the highest quality in ``Accept``; text 0.0.4 where none of ours is asked for.
 
-    OpenMetrics is given only to who asks for a version that we speak, as Prometheus does.
+    OpenMetrics is given only to those who ask for a version that we speak, as Prometheus does.
     """
     best, quality = Format.TEXT, 0.0
     for media_type, parameters, weight in _choices(accept):

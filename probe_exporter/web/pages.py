@@ -71,15 +71,14 @@ def fleet_page(fleet: Fleet, metrics_path: str) -> Answer:
     return _page("fleet.html", rows=rows, metrics_path=metrics_path, counts=_counts(rows))
 
 
-def gateway_page(fleet: Fleet, site: Site) -> Answer:
+def gateway_page(site: Site, metrics_path: str) -> Answer:
     """One gateway in detail."""
-    shown = _readings(site)
     return _page(
         "gateway.html",
         row=_row(site),
-        site=site,
+        metrics_path=metrics_path,
         last=site.last,
-        flows=_flows(shown),
+        flows=_flows(_readings(site)),
         history=list(reversed(list(site.history))),
         addresses=[address.text for address in site.config.addresses],
     )

@@ -1,7 +1,7 @@
 """uvicorn, with what it lacks: a deadline for request headers, a cap on connections, exit 0 after SIGTERM.
 
-It was measured against seven other servers: it alone keeps answering beside hung probes and slow clients, drains and
-has TLS. The protocol class is no documented interface of it, so a test holds us to the parts that are used.
+It keeps answering beside hung probes and slow clients, drains and has TLS. The protocol class is no documented
+interface of it, so a test holds us to the parts that are used.
 """
 
 from __future__ import annotations
@@ -194,7 +194,7 @@ def serve(application: Application, options: WebOptions) -> None:
 
 
 def uvicorn_config(app: App, security: WebSecurity) -> uvicorn.Config:
-    """What uvicorn is told; the rest of its defaults are not for a long-lived server."""
+    """What uvicorn is told where its default does not suit a long-lived server."""
     settings: dict[str, Any] = {}
     if security.tls:
         settings["ssl_context_factory"] = lambda *_: security.ssl_context()

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from urllib.parse import quote
 
 import pytest
 import uvicorn
@@ -227,3 +228,14 @@ def test_the_go_exporters_path(gateway: SimulatedGateway) -> None:
     assert "probe_success 1.0" in reply.text
     assert "probe_exporter_probes_total 1.0" in reply.text
     assert ',tyoe="' in reply.text
+
+
+def test_the_page_of_a_gateway_is_found_by_its_exact_name_and_leads_to_the_metrics() -> None:
+    telemetry = Telemetry()
+    gateways = [configs.gateway(name=name, addresses=()) for name in ("a/b", "a%2Fb")]
+    with served(Fleet(configs.config(*gateways), telemetry), telemetry, metrics_path="/own") as running:
+        for name in ("a/b", "a%2Fb"):
+            page = running.ask(f"/gateways/{quote(name, safe='')}")
+            assert page.status == 200
+            assert f"<h1>{name}" in page.text.replace("<bdi>", "").replace("</bdi>", "")
+            assert 'href="/own"' in page.text

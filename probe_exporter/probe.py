@@ -52,7 +52,7 @@ def probe_deadline(module: Module, header: str | None, now: float) -> float:
 
 
 class Prober:
-    """Runs probes; whoever wants two requests to share one run sees to it before."""
+    """Runs probes, each for whoever asked; sharing a run between requests is the work of the web's runner."""
 
     def __init__(self, telemetry: Telemetry, clock: Clock | None = None) -> None:
         self._telemetry = telemetry

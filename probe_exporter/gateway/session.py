@@ -111,15 +111,16 @@ class Session:
             if self._limits.deadline - time.monotonic() < LEAST_FOR_A_LOGIN:
                 raise DeadlineError("there was too little time left for a login")
         except GatewayError as error:
-            self._none(error)
+            self._go_on_without(error)
             return
         connection = self._connections.acquire(patient)
         try:
             self._log_in(connection)
         except GatewayError as error:
-            self._none(error)
+            self._go_on_without(error)
 
-    def _none(self, error: GatewayError) -> None:
+    def _go_on_without(self, error: GatewayError) -> None:
+        """Note why there is no session, unless this gateway has no login at all."""
         if self._login.state.open:
             self._trace("this gateway has no login: going on without a session")
             return

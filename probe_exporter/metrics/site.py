@@ -185,7 +185,7 @@ FAMILIES: tuple[Family, ...] = (
     Family(
         "powerwall_generator_info",
         "gauge",
-        "How a generator is switched in (generators: disconnect_type), always 1; None where there is none."
+        "How a generator is switched in (generators: disconnect_type), always 1; the word None where there is none."
         + _TEN_MINUTES,
         "generators",
         _generator_info,

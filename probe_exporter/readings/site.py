@@ -92,7 +92,7 @@ class SiteName:
 
 
 def parse_site_name(payload: Payload, read_at: float) -> SiteName:
-    """The name is the owner's text: it goes into a label, never into a name."""
+    """The name is the owner's text: it goes into a label, never into the name of a metric."""
     return SiteName(payload.text("site_name") or "", payload.text("timezone") or "")
 
 

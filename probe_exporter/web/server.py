@@ -64,7 +64,7 @@ class BoundedProtocol(H11Protocol):
             self._await_headers()
         super().data_received(data)
         if self.conn.their_state is not h11.IDLE:
-            self._stop_timer()
+            self._stop_header_timer()
 
     def on_response_complete(self) -> None:
         """A request that waited behind this one may have its headers already, or the beginning of them.
@@ -72,7 +72,7 @@ class BoundedProtocol(H11Protocol):
         Nobody here reads bodies: a client that is still sending one when it has its answer would hold the
         connection for as long as it likes.
         """
-        self._stop_timer()
+        self._stop_header_timer()
         if self.conn.their_state is h11.SEND_BODY:
             self.transport.close()
         super().on_response_complete()
@@ -96,7 +96,7 @@ class BoundedProtocol(H11Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Leave no timer behind, and no transport that Python 3.10 would call unclosed after a reset."""
-        self._stop_timer()
+        self._stop_header_timer()
         self._stop_unread_timer()
         super().connection_lost(exc)
         self.transport.abort()
@@ -104,7 +104,7 @@ class BoundedProtocol(H11Protocol):
     def _await_headers(self) -> None:
         self._header_timer = self.loop.call_later(HEADER_DEADLINE, self.transport.abort)
 
-    def _stop_timer(self) -> None:
+    def _stop_header_timer(self) -> None:
         if self._header_timer is not None:
             self._header_timer.cancel()
             self._header_timer = None

@@ -4,45 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from probe_exporter.metrics.catalogue import Family, Sample, one, state_set
-from probe_exporter.readings import Readings
+from probe_exporter.metrics.catalogue import Family, Sample
+from probe_exporter.metrics.source import OWNER_API, Source
 from probe_exporter.readings.grid import GRID_STATES, GridFaults
 
-_FAULT_HARDWARE = "Powerwall 2 and Powerwall+; firmware 20.49 and later; not Powerwall 3"
+_GRID = Source("system_status/grid_status", lambda readings: readings.grid_status, hardware="all")
+_SYSTEM = Source(
+    "system_status", lambda readings: readings.system_status, hardware=f"{OWNER_API}; firmware 21 and later"
+)
+_FAULTS = Source(
+    "system_status", lambda readings: readings.faults, hardware=f"{OWNER_API}; firmware 20.49 and later"
+)
 
 
-def _connected(readings: Readings) -> Iterable[Sample]:
-    return () if readings.grid_status is None else one(readings.grid_status.connected)
-
-
-def _status(readings: Readings) -> Iterable[Sample]:
-    return () if readings.grid_status is None else state_set(readings.grid_status.state, GRID_STATES)
-
-
-def _services(readings: Readings) -> Iterable[Sample]:
-    return () if readings.grid_status is None else one(readings.grid_status.services_active)
-
-
-def _island_status(readings: Readings) -> Iterable[Sample]:
-    return (
-        () if readings.system_status is None else state_set(readings.system_status.island_state, GRID_STATES)
-    )
-
-
-def _faults(readings: Readings) -> GridFaults:
-    faults = readings.faults
-    return GridFaults((), False) if faults is None else faults
-
-
-def _fault_count(readings: Readings) -> Iterable[Sample]:
-    faults = _faults(readings)
-    return one(len(faults.faults) if faults.listed else None)
-
-
-def _fault_info(readings: Readings) -> Iterable[Sample]:
+def _fault_info(faults: GridFaults) -> Iterable[Sample]:
     for fault in dict.fromkeys(
         (fault.alert, fault.ecu_type, fault.part_number, fault.serial, _word(fault.is_fault))
-        for fault in _faults(readings).faults
+        for fault in faults.faults
     ):
         yield fault, 1.0
 
@@ -51,10 +29,10 @@ def _word(flag: bool | None) -> str:
     return "" if flag is None else str(flag).lower()
 
 
-def _fault_timestamps(readings: Readings) -> Iterable[Sample]:
+def _fault_timestamps(faults: GridFaults) -> Iterable[Sample]:
     """The newest of each alert of each device: an alert that comes again must not lose to its older entry."""
     newest: dict[tuple[str, ...], float] = {}
-    for fault in _faults(readings).faults:
+    for fault in faults.faults:
         if fault.happened is not None:
             key = (fault.alert, fault.ecu_type, fault.serial)
             newest[key] = max(fault.happened, newest.get(key, 0.0))
@@ -62,67 +40,49 @@ def _fault_timestamps(readings: Readings) -> Iterable[Sample]:
 
 
 FAMILIES: tuple[Family, ...] = (
-    Family(
+    _GRID.value(
         "powerwall_grid_connected",
-        "gauge",
         "Whether the house hangs on the grid (system_status/grid_status: grid_status), 0 or 1; transitions count as 0.",
-        "system_status/grid_status",
-        _connected,
+        lambda grid: grid.connected,
     ),
-    Family(
+    _GRID.states(
         "powerwall_grid_status",
-        "gauge",
         "State set of the connection to the grid (system_status/grid_status: grid_status).",
-        "system_status/grid_status",
-        _status,
-        ("state",),
+        lambda grid: grid.state,
+        GRID_STATES,
     ),
-    Family(
+    _GRID.value(
         "powerwall_grid_services_active",
-        "gauge",
         "Whether a utility or a virtual power plant controls the battery (system_status/grid_status: "
         "grid_services_active), 0 or 1.",
-        "system_status/grid_status",
-        _services,
+        lambda grid: grid.services_active,
         hardware="firmware 20.49 and later",
     ),
-    Family(
+    _SYSTEM.states(
         "powerwall_system_island_status",
-        "gauge",
         "State set of the connection to the grid as the site master sees it (system_status: system_island_state).",
-        "system_status",
-        _island_status,
-        ("state",),
-        hardware="Powerwall 2 and Powerwall+; not Powerwall 3; firmware 21 and later",
+        lambda system: system.island_state,
+        GRID_STATES,
     ),
-    Family(
+    _FAULTS.value(
         "powerwall_grid_faults",
-        "gauge",
         "How many entries the list of grid faults has (system_status: grid_faults, or system_status/grid_faults). "
         "Entries stay for weeks, so this is no count of faults that are active.",
-        "system_status",
-        _fault_count,
-        hardware=_FAULT_HARDWARE,
+        lambda faults: len(faults.faults) if faults.listed else None,
     ),
-    Family(
+    _FAULTS.samples(
         "powerwall_grid_fault_info",
-        "gauge",
         "An alert in the list of grid faults, with the device that noticed it (system_status: grid_faults, or "
         "system_status/grid_faults), always 1. Entries stay for weeks: powerwall_grid_fault_timestamp_seconds "
         "says when.",
-        "system_status",
-        _fault_info,
         ("alert", "ecu_type", "part_number", "serial", "is_fault"),
-        hardware=_FAULT_HARDWARE,
+        _fault_info,
     ),
-    Family(
+    _FAULTS.samples(
         "powerwall_grid_fault_timestamp_seconds",
-        "gauge",
         "When a device last noticed this alert, in Unix seconds (system_status: grid_faults[].timestamp, or "
         "system_status/grid_faults).",
-        "system_status",
-        _fault_timestamps,
         ("alert", "ecu_type", "serial"),
-        hardware=_FAULT_HARDWARE,
+        _fault_timestamps,
     ),
 )

@@ -5,45 +5,32 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from probe_exporter.metrics.catalogue import Family, Sample, state_set
-from probe_exporter.readings import Readings
-from probe_exporter.readings.network import NETWORK_STATES, Network
+from probe_exporter.metrics.source import TEN_MINUTES, Source
+from probe_exporter.readings.network import NETWORK_STATES, Network, Networks
 
-_TEN_MINUTES = " Up to 10 min old."
-_OWNER_API = "Powerwall 2 and Powerwall+; not Powerwall 3"
-_LABELS = ("type", "name")
-
-
-def _networks(readings: Readings) -> Iterable[Network]:
-    return () if readings.networks is None else readings.networks.networks
+_NETWORKS = Source("networks", lambda readings: readings.networks, TEN_MINUTES, "network")
 
 
 def _each(name: str, documentation: str, value: Callable[[Network], float | None]) -> Family:
-    """A family with one sample an interface from ``networks``."""
+    """A family with one sample an interface."""
 
-    def read(readings: Readings) -> Iterable[Sample]:
-        for network in _networks(readings):
+    def samples(networks: Networks) -> Iterable[Sample]:
+        for network in networks.networks:
             number = value(network)
             if number is not None:
                 yield (network.type, network.name), float(number)
 
-    return _family(name, documentation, read, _LABELS)
+    return _NETWORKS.samples(name, documentation, ("type", "name"), samples)
 
 
-def _family(
-    name: str, documentation: str, read: Callable[[Readings], Iterable[Sample]], labels: tuple[str, ...]
-) -> Family:
-    text = f"{documentation}{_TEN_MINUTES}"
-    return Family(name, "gauge", text, "networks", read, labels, "network", _OWNER_API)
-
-
-def _state(readings: Readings) -> Iterable[Sample]:
-    for network in _networks(readings):
+def _state(networks: Networks) -> Iterable[Sample]:
+    for network in networks.networks:
         if network.state is not None:
             yield (network.type, network.name, network.state, network.state_reason), 1.0
 
 
-def _status(readings: Readings) -> Iterable[Sample]:
-    for network in _networks(readings):
+def _status(networks: Networks) -> Iterable[Sample]:
+    for network in networks.networks:
         yield from state_set(network.state, NETWORK_STATES, network.type, network.name)
 
 
@@ -63,12 +50,12 @@ FAMILIES: tuple[Family, ...] = (
         "Whether this is the interface that the gateway prefers (networks: primary), 0 or 1.",
         lambda network: network.primary,
     ),
-    _family(
+    _NETWORKS.samples(
         "powerwall_network_state",
         "State of the interface and its reason (networks: iface_network_info.state, state_reason), one sample of 1; "
         "absent for an inactive interface.",
-        _state,
         ("type", "name", "state", "reason"),
+        _state,
     ),
     _each(
         "powerwall_network_signal_strength",
@@ -76,11 +63,11 @@ FAMILIES: tuple[Family, ...] = (
         "is 0, as for Ethernet.",
         lambda network: network.signal,
     ),
-    _family(
+    _NETWORKS.samples(
         "powerwall_network_status",
         "State set of the interface (networks: iface_network_info.state).",
-        _status,
         ("type", "name", "state"),
+        _status,
     ),
     _each(
         "powerwall_network_signal_ratio",

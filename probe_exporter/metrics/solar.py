@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from probe_exporter.metrics.catalogue import Family, Sample, state_set
-from probe_exporter.readings import Readings
+from probe_exporter.metrics.source import MINUTE, Source
 from probe_exporter.readings.solar import (
     CONNECTION_STATES,
     GRID_STATES,
@@ -15,25 +15,17 @@ from probe_exporter.readings.solar import (
     SolarPowerwall,
 )
 
-_MINUTE = " Up to 60 s old."
-_HARDWARE = "Powerwall+; firmware 23 and later"
+_SOLAR = Source(
+    "solar_powerwall",
+    lambda readings: readings.solar_powerwall,
+    MINUTE,
+    "solar",
+    "Powerwall+; firmware 23 and later",
+)
 _INVERTER = "1"
 """The value of the label ``inverter``: the gateway shows the first inverter only."""
 
 _STRING_LABELS = ("inverter", "string")
-
-
-def _family(
-    name: str,
-    documentation: str,
-    read: Callable[[SolarPowerwall], Iterable[Sample]],
-    labels: tuple[str, ...] = ("inverter",),
-) -> Family:
-    def read_solar(readings: Readings) -> Iterable[Sample]:
-        return () if readings.solar_powerwall is None else read(readings.solar_powerwall)
-
-    text = f"{documentation}{_MINUTE}"
-    return Family(name, "gauge", text, "solar_powerwall", read_solar, labels, "solar", _HARDWARE)
 
 
 def _inverter(name: str, documentation: str, value: Callable[[SolarPowerwall], float | None]) -> Family:
@@ -43,15 +35,15 @@ def _inverter(name: str, documentation: str, value: Callable[[SolarPowerwall], f
         number = value(solar)
         return () if number is None else (((_INVERTER,), float(number)),)
 
-    return _family(name, documentation, read)
+    return _SOLAR.samples(name, documentation, ("inverter",), read)
 
 
 def _states(
     name: str, documentation: str, word: Callable[[SolarPowerwall], str | None], known: tuple[str, ...]
 ) -> Family:
     """A state set of an inverter."""
-    return _family(
-        name, documentation, lambda solar: state_set(word(solar), known, _INVERTER), ("inverter", "state")
+    return _SOLAR.samples(
+        name, documentation, ("inverter", "state"), lambda solar: state_set(word(solar), known, _INVERTER)
     )
 
 
@@ -64,7 +56,7 @@ def _string(name: str, documentation: str, value: Callable[[PvString], float | N
             if number is not None:
                 yield (_INVERTER, string.name), float(number)
 
-    return _family(name, documentation, read, _STRING_LABELS)
+    return _SOLAR.samples(name, documentation, _STRING_LABELS, read)
 
 
 def _disabled_reasons(solar: SolarPowerwall) -> Iterable[Sample]:
@@ -156,12 +148,12 @@ FAMILIES: tuple[Family, ...] = (
         "Whether the solar inverter is disabled (solar_powerwall: pvac_status.disabled), 0 or 1.",
         lambda solar: solar.disabled,
     ),
-    _family(
+    _SOLAR.samples(
         "powerwall_pv_inverter_disabled_reason",
         "Why the solar inverter is disabled (solar_powerwall: pvac_status.disabled_reasons), always 1; a sample for "
         "each reason.",
-        _disabled_reasons,
         ("inverter", "reason"),
+        _disabled_reasons,
     ),
     _states(
         "powerwall_pvs_state",
@@ -179,16 +171,16 @@ FAMILIES: tuple[Family, ...] = (
         "Voltage from line to line in V (solar_powerwall: pvs_status.v_ll).",
         lambda solar: solar.line_voltage,
     ),
-    _family(
+    _SOLAR.samples(
         "powerwall_alert_active",
         "An alert that is active (solar_powerwall: pvac_alerts, pvs_alerts), always 1; device is the inverter.",
-        _active_alerts,
         ("source", "device", "alert"),
+        _active_alerts,
     ),
-    _family(
+    _SOLAR.samples(
         "powerwall_alerts",
         "How many alerts of each source are active (solar_powerwall: pvac_alerts, pvs_alerts).",
-        _alert_counts,
         ("source",),
+        _alert_counts,
     ),
 )

@@ -71,6 +71,14 @@ class GatewayError(ProbeExporterError):
 
     reason: str
 
+    def as_value(self) -> GatewayError:
+        """This error to be kept, not raised: without its cause and the frames that it came through.
+
+        Those refer back to it, and with them dead connections would wait for the garbage collector.
+        """
+        self.__cause__ = self.__context__ = None
+        return self.with_traceback(None)
+
 
 class ConnectError(GatewayError):
     """No TCP connection, or one that was reset or cut short."""

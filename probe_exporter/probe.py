@@ -220,7 +220,7 @@ class _Probe:
                     self._memory.kept.pop(endpoint.name, None)
             self._trace(f"{error.reason}: {error}")
             self._cut_short |= isinstance(error, DeadlineError) or time.monotonic() >= deadline
-            return error
+            return error.as_value()
         return None
 
     def _superfluous(self) -> tuple[str, ...]:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import gc
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from probe_exporter.errors import GatewayError
 from probe_exporter.fleet import Fleet, ProbeResult
 from probe_exporter.gateway.endpoints import ENDPOINTS
+from probe_exporter.gateway.transport import Connection
 from probe_exporter.metrics import CATALOGUE
 from probe_exporter.probe import Prober
 from probe_exporter.simulator import (
@@ -42,12 +47,16 @@ site master whether a diagnostic is, and the list of grid faults comes from eith
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A first probe of a gateway with a fault. ``late`` is by how many seconds it missed its deadline."""
+    """A first probe of a gateway with a fault. ``late`` is by how many seconds it missed its deadline.
+
+    ``garbage`` is what it left to the garbage collector.
+    """
 
     result: ProbeResult
     counts: Counts
     late: float
     cooldown: float
+    garbage: list[object]
 
     @property
     def up(self) -> set[str]:
@@ -79,19 +88,42 @@ def probe(certificate: Certificate, *faults: tuple[str, str, str | None]) -> Run
             gateway.faults.add(kind, endpoint=endpoint, phase=phase, count=count, seconds=3.0)
         fleet = Fleet(configs.config(configs.gateway(gateway.address)), telemetry)
         site = fleet.find("home")
-        began = time.monotonic()
         # Nothing waits for a deadline here, but 21 such answers take the simulator its time to make.
         patience = 10.0 if ("many_entries", "*") in {fault[:2] for fault in faults} else PATIENCE
-        result = Prober(telemetry).probe(site, site.module(), began + patience)
-        late = time.monotonic() - began - patience
+        with collected() as garbage:
+            began = time.monotonic()
+            result = Prober(telemetry).probe(site, site.module(), began + patience)
+            late = time.monotonic() - began - patience
         cooldown = site.gateway.login.cooldown()
         fleet.close()
-        return Run(result, gateway.counts, late, cooldown)
+        return Run(result, gateway.counts, late, cooldown, garbage)
+
+
+@contextmanager
+def collected() -> Iterator[list[object]]:
+    """The errors and connections of ours that a block leaves in circles, for the garbage collector to find.
+
+    It comes seldom, and does not see how much memory a dead TLS connection holds.
+    """
+    left: list[object] = []
+    gc.freeze()
+    gc.disable()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        yield left
+        gc.collect()
+        left += [one for one in gc.garbage if isinstance(one, (GatewayError, Connection))]
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()
+        gc.unfreeze()
 
 
 def assert_promises(run: Run) -> None:
     """What holds whatever the fault."""
     assert run.late < 1.0
+    assert not run.garbage
     assert not run.counts.unexpected
     assert run.counts.login_attempts <= 1
     assert run.counts.max_open_connections <= 2

@@ -127,7 +127,8 @@ class Conversation:
             if isinstance(error, ConnectError) and self._revive(task, connection):
                 return
             self._telemetry.count_request_failure(error.reason)
-            self._over.append(Fetched(endpoint, error=error, duration=time.monotonic() - exchange.started))
+            duration = time.monotonic() - exchange.started
+            self._over.append(Fetched(endpoint, error=error.as_value(), duration=duration))
             return
         descriptor = connection.fileno()
         self._active[descriptor] = exchange
@@ -191,7 +192,7 @@ class Conversation:
                 if time.monotonic() >= exchange.deadline:
                     return False
         except GatewayError as error:
-            exchange.error = error
+            exchange.error = error.as_value()
             return True
         return False
 
@@ -232,7 +233,7 @@ class Conversation:
             document = self._document(exchange)
         except GatewayError as error:
             self._telemetry.count_request_failure(error.reason)
-            return self._fetched(exchange, None, error, answer)
+            return self._fetched(exchange, None, error.as_value(), answer)
         if exchange.token is not None and endpoint.name not in PUBLIC:
             self._session.accept()
         return self._fetched(exchange, document, None, answer)

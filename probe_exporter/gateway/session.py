@@ -124,7 +124,7 @@ class Session:
         if self._login.state.open:
             self._trace("this gateway has no login: going on without a session")
             return
-        self.error = error
+        self.error = error.as_value()
         self._trace(f"no session: {error}")
 
     def _log_in(self, connection: Connection) -> None:

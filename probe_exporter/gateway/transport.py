@@ -47,11 +47,7 @@ class Connection:
     ``used`` tells whether it already carried an answer: a gateway closes idle connections without a word.
     """
 
-    def __init__(self, http: HTTPSConnection, certificate: bytes, address: Address) -> None:
-        sock = http.sock
-        if not isinstance(sock, ssl.SSLSocket):
-            raise TlsError(f"{address.text}: the connection is not encrypted")
-        self._http = http
+    def __init__(self, sock: ssl.SSLSocket, certificate: bytes, address: Address) -> None:
         self._sock = sock
         self.certificate = certificate
         self.address = address
@@ -65,7 +61,7 @@ class Connection:
 
     def close(self) -> None:
         """Close without ceremony; harmless when done twice."""
-        self._http.close()
+        self._sock.close()
 
     @property
     def stale(self) -> bool:
@@ -144,20 +140,22 @@ def connect(address: Address, timeout: float) -> Connection:
     try:
         http.connect()
         sock = http.sock
-        certificate = sock.getpeercert(binary_form=True) if isinstance(sock, ssl.SSLSocket) else None
+        if not isinstance(sock, ssl.SSLSocket):
+            raise TlsError(f"{address.text}: the connection is not encrypted")
+        certificate = sock.getpeercert(binary_form=True)
         if not certificate:
             raise TlsError(f"{address.text} showed no certificate")
-        return Connection(http, certificate, address)
-    except BaseException as error:
+        return Connection(sock, certificate, address)
+    except (OSError, HTTPError, ValueError) as error:
         http.close()
-        translated = _translate(error, address, timeout)
-        if translated is None:
-            raise
-        raise translated from error
+        raise _translated(error, address, timeout) from error
+    except BaseException:
+        http.close()
+        raise
 
 
-def _translate(error: BaseException, address: Address, timeout: float) -> ConnectError | TlsError | None:
-    """The error of our tree for what urllib3, ssl or a socket raised while connecting; None for one of our own."""
+def _translated(error: Exception, address: Address, timeout: float) -> ConnectError | TlsError:
+    """The error of our tree for what urllib3, ssl or a socket raised while connecting."""
     where = address.text
     if isinstance(error, (NewConnectionError, ConnectionError)) and not isinstance(error, ssl.SSLError):
         cause = error.__cause__ or error
@@ -168,9 +166,7 @@ def _translate(error: BaseException, address: Address, timeout: float) -> Connec
         return TlsError(f"{where} did not finish the TLS handshake within {timeout:.3g} s")
     if isinstance(error, (ssl.SSLError, urllib3.exceptions.SSLError)):
         return TlsError(f"the TLS handshake with {where} failed: {describe(error)}")
-    if isinstance(error, (OSError, HTTPError, UnicodeError, ValueError)):
-        return ConnectError(f"{where} cannot be reached: {describe(error)}")
-    return None
+    return ConnectError(f"{where} cannot be reached: {describe(error)}")
 
 
 def check_pin(config: GatewayConfig, certificate: bytes) -> None:
@@ -210,20 +206,21 @@ class Dialler:
             check_pin(self._config, b"")
         addresses = self._config.addresses
         order = [(self._preferred + step) % len(addresses) for step in range(len(addresses))]
-        error: ConnectError | TlsError | None = None
         for position, index in enumerate(order):
             left = deadline - time.monotonic()
             if left <= 0.0:
                 break
+            untried = len(order) - position
             try:
-                connection = connect(addresses[index], min(connect_timeout, left / (len(order) - position)))
-            except (ConnectError, TlsError) as failure:
-                error = failure
+                connection = connect(addresses[index], min(connect_timeout, left / untried))
+            except (ConnectError, TlsError):
+                if untried == 1 or time.monotonic() >= deadline:
+                    raise
                 continue
             self._accept(connection)
             self._preferred = index
             return connection
-        raise error or DeadlineError("there was no time left to connect")
+        raise DeadlineError("there was no time left to connect")
 
     def dial_patiently(
         self,

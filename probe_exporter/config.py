@@ -24,7 +24,6 @@ from probe_exporter.settings import (
     DEFAULT_EMAIL,
     DEFAULT_MODULE,
     PLAIN_MODULE,
-    RESERVED_LABELS,
     Address,
     Config,
     GatewayConfig,
@@ -39,7 +38,6 @@ __all__ = [
     "COLLECTORS",
     "DEFAULT_EMAIL",
     "DEFAULT_MODULE",
-    "RESERVED_LABELS",
     "Address",
     "Config",
     "GatewayConfig",
@@ -73,17 +71,12 @@ def find_config() -> Path | None:
     return None
 
 
-def load_config(
-    path: Path,
-    *,
-    reserved_labels: frozenset[str] = RESERVED_LABELS,
-    environment: Mapping[str, str] = os.environ,
-) -> Config:
+def load_config(path: Path, *, environment: Mapping[str, str] = os.environ) -> Config:
     """The configuration in one file and the files that it names.
 
     Raises ConfigurationError with every mistake found, and nothing else.
     """
-    return _Loading(reserved_labels, environment).load(path)
+    return _Loading(environment).load(path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +93,10 @@ _NO_CREDENTIALS = _Credentials(None, None)
 class _Loading:
     """One load of one configuration. Goes on after a mistake, so that all of them are told."""
 
-    def __init__(self, reserved_labels: frozenset[str], environment: Mapping[str, str]) -> None:
+    def __init__(self, environment: Mapping[str, str]) -> None:
         self._mistakes = Notes()
         self._warnings = Notes()
         self._environment = environment
-        self._gateway_schema = schema.gateway(reserved_labels)
         self._modules: dict[str, Module] = {}
         self._module_credentials: dict[str, _Credentials] = {}
         self._module_places: dict[str, Place] = {}
@@ -231,7 +223,7 @@ class _Loading:
         )
 
     def _device(self, place: Place, value: Mapping[str, object]) -> str | None:
-        found = self._checked(place, self._gateway_schema, schema.without_empty(value))
+        found = self._checked(place, schema.GATEWAY, schema.without_empty(value))
         if "gateway_address" not in found:
             if not value.get("gateway_address"):
                 self._mistakes.add(
@@ -247,7 +239,7 @@ class _Loading:
             if not self._named(place, name):
                 continue
             here = place.below(name)
-            found = self._checked(here, self._gateway_schema, value)
+            found = self._checked(here, schema.GATEWAY, value)
             if "gateway_address" not in found and not here.has("gateway_address"):
                 try:
                     found["gateway_address"] = schema.addresses(name)

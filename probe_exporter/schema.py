@@ -16,7 +16,7 @@ import voluptuous as vol
 
 from probe_exporter.durations import parse_duration
 from probe_exporter.secrets import Secret
-from probe_exporter.settings import COLLECTORS, Address
+from probe_exporter.settings import COLLECTORS, RESERVED_LABELS, Address
 
 T = TypeVar("T")
 Validator = Callable[[Any], Any]
@@ -231,35 +231,30 @@ def name(value: str) -> str:
     return value
 
 
-def labels(reserved: frozenset[str]) -> Callable[[object], dict[str, str]]:
+def labels(value: object) -> dict[str, str]:
     """Labels for service discovery: no name that Prometheus or the exported metrics use."""
-
-    def read(value: object) -> dict[str, str]:
-        mapping = as_mapping(value)
-        errors: list[vol.Invalid] = []
-        found: dict[str, str] = {}
-        for key, item in mapping.items():
-            try:
-                _check_label_name(key, reserved)
-                found[key] = text(item)
-            except vol.Invalid as error:
-                error.prepend([key])
-                errors.append(error)
-        if errors:
-            raise vol.MultipleInvalid(errors)
-        return found
-
-    return read
+    errors: list[vol.Invalid] = []
+    found: dict[str, str] = {}
+    for key, item in as_mapping(value).items():
+        try:
+            _check_label_name(key)
+            found[key] = text(item)
+        except vol.Invalid as error:
+            error.prepend([key])
+            errors.append(error)
+    if errors:
+        raise vol.MultipleInvalid(errors)
+    return found
 
 
-def _check_label_name(key: str, reserved: frozenset[str]) -> None:
+def _check_label_name(key: str) -> None:
     if not _LABEL_NAME.fullmatch(key):
         raise HiddenKeyError("no label name; use letters, digits and _ only (and a space after the colon)")
     if key.startswith("__"):
         raise vol.Invalid("labels that begin with __ belong to Prometheus; choose another name")
     if key in ("job", "instance"):
         raise vol.Invalid("Prometheus sets this label itself; choose another name")
-    if key in reserved:
+    if key in RESERVED_LABELS:
         raise vol.Invalid("is a label of the exported metrics; choose another name")
 
 
@@ -370,19 +365,16 @@ MODULE = settings(
         **_CREDENTIALS,
     }
 )
-
-
-def gateway(reserved_labels: frozenset[str]) -> Callable[[object], dict[str, Any]]:
-    """The schema of one gateway, and of ``device:``."""
-    return settings(
-        {
-            "gateway_address": addresses,
-            **_CREDENTIALS,
-            "tls_cert_file": text,
-            "tls_fingerprint": fingerprint,
-            "retry_interval": some_seconds,
-            "retry_timeout": seconds,
-            "module": text,
-            "labels": labels(reserved_labels),
-        }
-    )
+GATEWAY = settings(
+    {
+        "gateway_address": addresses,
+        **_CREDENTIALS,
+        "tls_cert_file": text,
+        "tls_fingerprint": fingerprint,
+        "retry_interval": some_seconds,
+        "retry_timeout": seconds,
+        "module": text,
+        "labels": labels,
+    }
+)
+"""One gateway, and ``device:``."""

@@ -17,7 +17,6 @@ from probe_exporter import typed_yaml
 from probe_exporter.config import (
     COLLECTORS,
     DEFAULT_EMAIL,
-    RESERVED_LABELS,
     Address,
     Config,
     find_config,
@@ -26,6 +25,7 @@ from probe_exporter.config import (
 from probe_exporter.errors import ConfigurationError, UnknownModuleError
 from probe_exporter.metrics import CATALOGUE
 from probe_exporter.secrets import Secret
+from probe_exporter.settings import RESERVED_LABELS
 
 FILES = Path(__file__).parent / "config"
 BAD = sorted(path.name for path in (FILES / "bad").glob("*.yaml"))
@@ -299,11 +299,6 @@ def test_two_ways_to_write_one_address(load: Write, one: str, other: str) -> Non
 def test_the_reserved_labels_are_those_of_the_catalogue() -> None:
     exported = {label for family in CATALOGUE for label in family.labels}
     assert exported | {"tyoe", "endpoint", "reason"} == RESERVED_LABELS
-
-
-def test_reserved_labels_are_a_parameter(load: Write) -> None:
-    text = "gateways: {192.0.2.1: {labels: {serial: a}}}"
-    assert load(text, reserved_labels=frozenset()).gateways["192.0.2.1"].labels == {"serial": "a"}
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from probe_exporter.errors import REASONS
 from probe_exporter.gateway.wire import MAX_BODY, MAX_HEAD
 from probe_exporter.metrics.assembly import MAX_ENDPOINT_SERIES, MAX_GATEWAY_SERIES
 from probe_exporter.readings.payload import MAX_TEXT
-from probe_exporter.web import server
+from probe_exporter.web import messages, server
 from probe_exporter.web.probing import LEAST_WORKERS, MOST_WORKERS
 from tests import metrics_page
 
@@ -123,7 +123,7 @@ def test_make_targets_that_are_named_exist(page: Path) -> None:
 def test_the_bounds_are_those_of_the_code() -> None:
     page = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
     assert MAX_BODY == 1 << 20
-    assert f"headers within {server.HEADER_DEADLINE:g} s and {server.MAX_HEADER_BYTES >> 10} KiB" in page
+    assert f"headers within {server.HEADER_DEADLINE:g} s and {messages.MAX_HEAD >> 10} KiB" in page
     assert f"kept for {server.IDLE_TIMEOUT} s, an answer waits {server.UNREAD_TIMEOUT:g} s to be read" in page
     assert f"{server.MAX_CONNECTIONS:,} connections" in page
     assert f"two a gateway, at least {LEAST_WORKERS}, at most {MOST_WORKERS:,}" in page

@@ -22,7 +22,7 @@ from probe_exporter.errors import (
     TlsError,
 )
 from probe_exporter.gateway.endpoints import Endpoint
-from probe_exporter.gateway.exchange import PUBLIC, Exchange, Fetched, Limits, Task, Trace
+from probe_exporter.gateway.exchange import Exchange, Fetched, Limits, Task, Trace
 from probe_exporter.gateway.login import status_error
 from probe_exporter.gateway.pool import Connections
 from probe_exporter.gateway.session import Session
@@ -90,7 +90,7 @@ class Conversation:
             if now >= self._limits.deadline:
                 self._give_up(task, DeadlineError("the probe's time was over before this endpoint's turn"))
                 continue
-            if self._session.error is not None and task.endpoint.name not in PUBLIC:
+            if self._session.error is not None and not task.endpoint.public:
                 self._give_up(task, self._session.error)
                 continue
             try:
@@ -221,7 +221,7 @@ class Conversation:
             self._doubtful.append(replace(fetched, error=AuthError(str(fetched.error))))
             return
         yield fetched
-        if fetched.error is None and exchange.token is not None and fetched.endpoint.name not in PUBLIC:
+        if fetched.error is None and exchange.token is not None and not fetched.endpoint.public:
             for doubtful in self._doubtful:
                 yield replace(doubtful, error=ForbiddenError(str(doubtful.error)))
             self._doubtful = []
@@ -234,7 +234,7 @@ class Conversation:
         except GatewayError as error:
             self._telemetry.count_request_failure(error.reason)
             return self._fetched(exchange, None, error.as_value(), answer)
-        if exchange.token is not None and endpoint.name not in PUBLIC:
+        if exchange.token is not None and not endpoint.public:
             self._session.accept()
         return self._fetched(exchange, document, None, answer)
 

@@ -27,6 +27,11 @@ class Endpoint:
     collector: str
 
     @property
+    def public(self) -> bool:
+        """Most firmware answers it without a session."""
+        return self.name in ("status", "customer/registration")
+
+    @property
     def core(self) -> bool:
         """Core endpoints are asked first and never rest as forbidden."""
         return self.collector == "core"

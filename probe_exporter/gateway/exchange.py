@@ -6,7 +6,6 @@ import select
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
 
 from probe_exporter.config import Module
 from probe_exporter.errors import DeadlineError, GatewayError
@@ -14,9 +13,6 @@ from probe_exporter.gateway.endpoints import Endpoint
 from probe_exporter.gateway.transport import Connection
 from probe_exporter.gateway.wire import Answer, AnswerReader
 from probe_exporter.secrets import Secret
-
-PUBLIC: Final = frozenset({"status", "customer/registration"})
-"""Endpoints that most firmware answers without a session."""
 
 Trace = Callable[[str], None]
 

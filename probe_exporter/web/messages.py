@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 from urllib.parse import parse_qs
 
 from probe_exporter.web.negotiation import accepts_gzip
@@ -16,9 +16,12 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 PLAIN = "text/plain; charset=utf-8"
+
+MAX_HEAD: Final = 16 << 10
+"""Bytes of a request line and headers."""
+
 _WORTH_PACKING = 512
 _MAX_PARAMETERS = 100
-_MAX_HEAD = 16 << 10
 
 
 class BadRequestError(Exception):
@@ -46,8 +49,8 @@ class Request:
         headers: dict[str, str] = {}
         # The server bounds a head that comes in pieces; one that comes at once is bounded here.
         length = len(scope["path"]) + len(scope["query_string"])
-        if length + sum(len(name) + len(value) for name, value in scope["headers"]) > _MAX_HEAD:
-            raise BadRequestError(f"the request line and headers are longer than {_MAX_HEAD} bytes")
+        if length + sum(len(name) + len(value) for name, value in scope["headers"]) > MAX_HEAD:
+            raise BadRequestError(f"the request line and headers are longer than {MAX_HEAD} bytes")
         for raw_name, raw_value in scope["headers"]:
             name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
             headers[name] = f"{headers[name]},{value}" if name in headers else value

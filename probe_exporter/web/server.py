@@ -21,7 +21,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from probe_exporter.errors import ConfigurationError, Mistake
 from probe_exporter.web.app import Application
-from probe_exporter.web.messages import App
+from probe_exporter.web.messages import MAX_HEAD, App
 from probe_exporter.web.options import WebOptions
 from probe_exporter.web.webconfig import WebSecurity
 
@@ -37,7 +37,6 @@ UNREAD_TIMEOUT: Final = 30.0
 """Seconds that a client may leave an answer unread while more of it waits to be sent."""
 
 MAX_CONNECTIONS: Final = 4096
-MAX_HEADER_BYTES: Final = 16 << 10
 
 
 class BoundedProtocol(H11Protocol):
@@ -212,6 +211,6 @@ def uvicorn_config(app: App, security: WebSecurity) -> uvicorn.Config:
         server_header=False,
         timeout_keep_alive=IDLE_TIMEOUT,
         timeout_graceful_shutdown=None,
-        h11_max_incomplete_event_size=MAX_HEADER_BYTES,
+        h11_max_incomplete_event_size=MAX_HEAD,
         **settings,
     )

@@ -8,6 +8,7 @@ import logging
 import secrets
 import ssl
 from base64 import b64decode
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -25,6 +26,9 @@ _VERSIONS: Final = {"TLS12": ssl.TLSVersion.TLSv1_2, "TLS13": ssl.TLSVersion.TLS
 _MOST_KNOWN: Final = 1024
 _DUMMY: Final = b"$2b$10$abcdefghijklmnopqrstuuzZ4lCyx7pXx0yEJm0LBVQmVJ5kCkbKa"
 """A hash that no password has: an unknown user costs the time of a known one."""
+
+_Wrong = Callable[[str, str], None]
+"""Takes note of a mistake: where in the file, and what is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +212,7 @@ def _document(path: Path) -> dict[Any, Any]:
     return document
 
 
-def _users(given: object, wrong: Any) -> dict[str, bytes]:
+def _users(given: object, wrong: _Wrong) -> dict[str, bytes]:
     if given is None:
         return {}
     if not isinstance(given, dict):
@@ -234,7 +238,7 @@ def _users(given: object, wrong: Any) -> dict[str, bytes]:
     return users
 
 
-def _tls(path: Path, given: object, wrong: Any) -> _Tls | None:
+def _tls(path: Path, given: object, wrong: _Wrong) -> _Tls | None:
     if given is None:
         return None
     if not isinstance(given, dict):
@@ -258,13 +262,11 @@ def _tls(path: Path, given: object, wrong: Any) -> _Tls | None:
         return None
     if client_auth not in _CLIENT_AUTH or version not in _VERSIONS:
         return None
-    return _load(path, given, wrong)
+    return _load(path, given, client_auth, version, wrong)
 
 
-def _load(path: Path, given: dict[str, str], wrong: Any) -> _Tls | None:
+def _load(path: Path, given: dict[str, str], client_auth: str, version: str, wrong: _Wrong) -> _Tls | None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    version = given.get("min_version", "TLS12")
-    client_auth = given.get("client_auth_type", "NoClientCert")
     context.minimum_version = _VERSIONS[version]
     pair = (path.parent / given["cert_file"], path.parent / given["key_file"])
     authorities = b""

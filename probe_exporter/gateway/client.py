@@ -82,6 +82,8 @@ def fetch_certificate(config: GatewayConfig, timeout: float) -> bytes:
         except (ConnectError, TlsError) as failure:
             error = failure
             continue
-        connection.close()
-        return connection.certificate
+        try:
+            return connection.certificate
+        finally:
+            connection.close()
     raise error

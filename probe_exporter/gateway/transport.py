@@ -47,13 +47,17 @@ class Connection:
     ``used`` tells whether it already carried an answer: a gateway closes idle connections without a word.
     """
 
-    def __init__(self, sock: ssl.SSLSocket, certificate: bytes, address: Address) -> None:
+    def __init__(self, sock: ssl.SSLSocket, address: Address) -> None:
         self._sock = sock
-        self.certificate = certificate
         self.address = address
         self.host_header = _host_header(address)
         self.used = False
         sock.setblocking(False)
+
+    @property
+    def certificate(self) -> bytes:
+        """The certificate that the gateway showed on this connection, DER; empty where it showed none."""
+        return self._sock.getpeercert(binary_form=True) or b""
 
     def fileno(self) -> int:
         """The descriptor to poll."""
@@ -142,10 +146,10 @@ def connect(address: Address, timeout: float) -> Connection:
         sock = http.sock
         if not isinstance(sock, ssl.SSLSocket):
             raise TlsError(f"{address.text}: the connection is not encrypted")
-        certificate = sock.getpeercert(binary_form=True)
-        if not certificate:
+        connection = Connection(sock, address)
+        if not connection.certificate:
             raise TlsError(f"{address.text} showed no certificate")
-        return Connection(sock, certificate, address)
+        return connection
     except (OSError, HTTPError, ValueError) as error:
         http.close()
         raise _translated(error, address, timeout) from error
@@ -244,7 +248,7 @@ class Dialler:
     def _accept(self, connection: Connection) -> None:
         self.certificate = connection.certificate
         try:
-            check_pin(self._config, connection.certificate)
+            check_pin(self._config, self.certificate)
         except PinError:
             connection.close()
             raise

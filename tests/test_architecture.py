@@ -21,6 +21,7 @@ LAYERS = (
     {"config"},
     {"settings", "sources", "schema", "typed_yaml", "secrets", "durations"},
     {"telemetry"},
+    {"tariffs"},
     {"clock", "files"},
     {"errors"},
 )

@@ -41,7 +41,7 @@ docs: $(VENV)/.installed-dev ## write METRICS.md, docs/cli.md and docs/faults.md
 	@$(BIN)/python -m tests.fault_table >docs/faults.md.new && mv docs/faults.md.new docs/faults.md
 
 clean: ## remove the environment and what tools left behind
-	rm -rf $(VENV) build dist .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf $(VENV) .cache build dist .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:

@@ -1,18 +1,9 @@
-"""Examples at work: relabelling and shards in a real Prometheus; the wheel and the container, installed and started."""
+"""Examples at work: relabelling and shards in a real Prometheus."""
 
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
-import sys
-import tempfile
-import time
-import urllib.error
-import urllib.request
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -25,15 +16,13 @@ import yaml
 from probe_exporter.fleet import Fleet
 from probe_exporter.telemetry import Telemetry
 from tests import configs
-from tests.prometheus_server import free_port, prometheus
+from tests.prometheus_server import prometheus
 from tests.test_web import served
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"
 SITES = [f"site-{number:02}" for number in range(40)]
 AGENTS = 4
-NOBODY = 65534
-PATIENCE = 20.0
 
 
 # Relabelling
@@ -113,124 +102,3 @@ def test_sites_of_files_keep_their_labels_and_module(targets: dict[str, list[dic
     queries = {name: urlsplit(target["scrapeUrl"]).query for name, target in found.items()}
     assert queries["north-001"] == "target=north-001"
     assert parse_qs(queries["south-001"]) == {"target": ["south-001"], "module": ["cellular"]}
-
-
-# Installed
-
-
-@pytest.fixture(scope="module")
-def installed() -> Iterator[Path]:
-    """A fresh environment with the wheel in it, where every user may look."""
-    with tempfile.TemporaryDirectory(prefix="installed-") as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        source = folder / "source"
-        shutil.copytree(
-            ROOT / "probe_exporter", source / "probe_exporter", ignore=shutil.ignore_patterns("__pycache__")
-        )
-        for file in ("pyproject.toml", "README.md", "LICENSE"):
-            shutil.copy(ROOT / file, source)
-        pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
-        run(*pip, "wheel", "--no-deps", f"--wheel-dir={folder}", str(source))
-        (wheel,) = folder.glob("*.whl")
-        shutil.rmtree(source)
-        run(public_python(), "-m", "venv", "--without-pip", str(folder / "venv"))
-        run(*pip, f"--python={folder / 'venv/bin/python'}", "install", str(wheel))
-        yield folder
-
-
-def public_python() -> str:
-    """An interpreter that an unprivileged user may start too: one in a home directory cannot serve."""
-    for path in (getattr(sys, "_base_executable", sys.executable), "/usr/bin/python3"):
-        supported = [path, "-c", "import sys; sys.exit(sys.version_info < (3, 10))"]
-        try:
-            if subprocess.run(supported, check=False, **unprivileged()).returncode == 0:
-                return str(path)
-        except OSError:
-            continue
-    pytest.skip("an unprivileged user can start no Python of at least 3.10")
-
-
-def unprivileged() -> dict[str, Any]:
-    """For subprocess: another user where the tests run as root."""
-    return {"user": NOBODY, "group": NOBODY, "extra_groups": [], "cwd": "/"} if os.geteuid() == 0 else {}
-
-
-def run(*command: str) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-@pytest.mark.slow
-def test_the_wheel_serves_as_an_unprivileged_user(installed: Path) -> None:
-    config = installed / "probe_exporter.yaml"
-    config.write_text('gateways: {home: {gateway_address: "127.0.0.1:1"}}\n', encoding="utf-8")
-    config.chmod(0o644)
-    port = free_port()
-    process = subprocess.Popen(
-        [
-            str(installed / "venv/bin/probe_exporter"),
-            f"--config.file={config}",
-            "serve",
-            f"--web.listen-address=127.0.0.1:{port}",
-        ],
-        env={"PATH": "/usr/bin:/bin"},
-        stderr=subprocess.PIPE,
-        **unprivileged(),
-    )
-    try:
-        assert get(process, f"http://127.0.0.1:{port}/-/healthy")
-        assert "home" in get(process, f"http://127.0.0.1:{port}/"), "the templates are in the wheel"
-        assert "probe_success 0" in get(process, f"http://127.0.0.1:{port}/probe?target=home")
-        process.terminate()
-        assert process.wait(PATIENCE) == 0
-    finally:
-        process.kill()
-        process.communicate()
-
-
-def get(process: subprocess.Popen[bytes], url: str) -> str:
-    """The body; asked again while nobody listens yet."""
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        try:
-            with urllib.request.urlopen(url, timeout=PATIENCE) as answer:
-                body: bytes = answer.read()
-                return body.decode()
-        except urllib.error.URLError:
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)
-
-
-@pytest.mark.slow
-def test_the_container_serves() -> None:
-    docker = shutil.which("docker")
-    if docker is None or subprocess.run([docker, "info"], capture_output=True, check=False).returncode:
-        pytest.skip("no container engine answers")
-    image = "probe_exporter:test"
-    run(docker, "build", "--file", str(EXAMPLES / "container/Containerfile"), "--tag", image, str(ROOT))
-    started = [
-        docker,
-        "run",
-        "--rm",
-        "--read-only",
-        "--tmpfs=/tmp",
-        "--cap-drop=ALL",
-        "--publish=127.0.0.1::9871",
-    ]
-    process = subprocess.Popen([*started, "--name=probe_exporter_test", image, "simulate", "--serve"])
-    try:
-        deadline = time.monotonic() + PATIENCE
-        while (found := published(docker)) is None and time.monotonic() < deadline:
-            time.sleep(0.1)
-        assert "probe_success 1" in get(process, f"http://{found}/probe?target=home")
-    finally:
-        subprocess.run([docker, "stop", "probe_exporter_test"], capture_output=True, check=False)
-        process.wait(PATIENCE)
-
-
-def published(docker: str) -> str | None:
-    command = [docker, "port", "probe_exporter_test", "9871/tcp"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return done.stdout.split()[0] if done.returncode == 0 and done.stdout else None

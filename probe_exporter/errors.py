@@ -11,12 +11,17 @@ ProbeExporterError
     │   └── PinError        tls            another certificate than the pinned one
     ├── AuthError           auth           401, 403
     │   ├── ForbiddenError  auth           403 to a fresh session: not for an owner
+    │   ├── KeyPendingError auth           TEDAPI: a registered key that nobody has confirmed yet
+    │   ├── UnknownKeyError auth           TEDAPI: a key that the gateway does not know
+    │   ├── RecipientError  auth           TEDAPI: signed for another gateway
+    │   ├── ClockError      auth           TEDAPI: the clocks differ too much for a signature
     │   └── LoginRestError  (the cause's)  no login now: an earlier one failed or was a moment ago
     ├── RateLimitError      rate_limited   429
     ├── BusyError           busy           503
     ├── StatusError         http           any other status, redirects included
     │   └── AbsentError     http           404: this gateway has no such endpoint
     └── DecodeError         decode         not JSON, encoded, over the size limit, no token
+        └── QueryRefusedError  decode      TEDAPI: a message that the gateway does not take
 
 The ``reason`` is the word that metrics and logs show; ``REASONS`` lists them in the order of the contract.
 Messages name the target and the endpoint where they are known, and never carry a secret.
@@ -112,6 +117,22 @@ class ForbiddenError(AuthError):
     """403 although the session is fresh: the owner's role may not read this endpoint."""
 
 
+class KeyPendingError(AuthError):
+    """TEDAPI: the key is registered, but its owner has not switched a Powerwall off and on yet."""
+
+
+class UnknownKeyError(AuthError):
+    """TEDAPI: the key is not registered for this site, or was removed."""
+
+
+class RecipientError(AuthError):
+    """TEDAPI: the message was signed for another gateway than the one that answered."""
+
+
+class ClockError(AuthError):
+    """TEDAPI: the signature is expired or too early by the gateway's clock."""
+
+
 class LoginRestError(AuthError):
     """No login is tried now: an earlier one failed, or was less than a minute ago. The message says for how long.
 
@@ -161,3 +182,7 @@ class DecodeError(GatewayError):
     """The answer is no JSON, is encoded or too long, or a login answer has no token."""
 
     reason = "decode"
+
+
+class QueryRefusedError(DecodeError):
+    """TEDAPI: the gateway does not take the message, or not this text of a query."""

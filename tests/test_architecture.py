@@ -16,6 +16,7 @@ LAYERS = (
     {"probe"},
     {"fleet"},
     {"gateway"},
+    {"tedapi"},
     {"metrics"},
     {"readings"},
     {"config"},

@@ -17,8 +17,8 @@ from pathlib import Path
 from probe_exporter import typed_yaml
 from probe_exporter.errors import Mistake
 from probe_exporter.files import read_regular
+from probe_exporter.schema import Pin
 from probe_exporter.secrets import Secret, read_secret_file
-from probe_exporter.settings import Pin
 
 _LARGEST_SOURCE = 32 * 1024 * 1024
 _LARGEST_CERTIFICATE = 1024 * 1024
@@ -46,7 +46,7 @@ class Place:
         return Place(self.source, (*self.path, *steps))
 
     def has(self, key: str) -> bool:
-        """Whether the mapping here has the key, right or wrong."""
+        """Return True if the mapping here has the key, right or wrong."""
         value = typed_yaml.value_at(self.source.root, self.path)
         return isinstance(value, dict) and key in value
 
@@ -97,7 +97,7 @@ def open_source(path: Path, order: int, mistakes: Notes) -> Source | None:
     try:
         mode = path.stat().st_mode
         if not stat.S_ISREG(mode):
-            raise ValueError("is no regular file; name a YAML file")
+            raise ValueError("is not a regular file; name a YAML file")
         with path.open("rb") as file:
             content = file.read(_LARGEST_SOURCE + 1)
         if len(content) > _LARGEST_SOURCE:
@@ -180,5 +180,5 @@ class References:
 
 
 def world_readable(path: Path) -> bool:
-    """Whether everybody on this machine may read the file. Raises OSError."""
+    """Return True if everybody on this machine may read the file. Raises OSError."""
     return bool(path.stat().st_mode & stat.S_IROTH)

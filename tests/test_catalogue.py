@@ -12,7 +12,7 @@ from probe_exporter.metrics import CATALOGUE
 from probe_exporter.metrics.catalogue import Family
 from probe_exporter.readings import Readings
 from probe_exporter.readings.document import ATTRIBUTES
-from probe_exporter.settings import COLLECTORS
+from probe_exporter.schema import COLLECTORS
 from tests.readings_of import SYSTEMS, readings_of
 
 GO_EXPORTER = """

@@ -13,19 +13,20 @@ import pytest
 import yaml
 
 from probe_exporter import config as config_module
-from probe_exporter import typed_yaml
+from probe_exporter import schema, typed_yaml
 from probe_exporter.config import (
     COLLECTORS,
     DEFAULT_EMAIL,
     Address,
     Config,
+    Pin,
     find_config,
     load_config,
 )
 from probe_exporter.errors import ConfigurationError, UnknownModuleError
 from probe_exporter.metrics import CATALOGUE
+from probe_exporter.schema import RESERVED_LABELS
 from probe_exporter.secrets import Secret
-from probe_exporter.settings import RESERVED_LABELS
 
 FILES = Path(__file__).parent / "config"
 BAD = sorted(path.name for path in (FILES / "bad").glob("*.yaml"))
@@ -110,7 +111,7 @@ def test_the_messages_do_not_depend_on_libyaml(
 def test_a_good_file_gives_the_warnings_that_it_begins_with(private: Path, name: str) -> None:
     path = private / "good" / name
     config = load_config(path, environment={})
-    assert shown("\n".join(config.warnings), path) == promised(path)
+    assert shown("\n".join(map(str, config.warnings)), path) == promised(path)
     assert all(
         password not in config.as_yaml() for password in ("own", "in a file", "012345", "Super!Secret")
     )
@@ -170,10 +171,12 @@ def test_every_key_reaches_its_place(private: Path) -> None:
     assert (default.request_timeout, default.connect_timeout) == (4.0, 2.0)
     assert (default.retry_interval, default.retry_timeout) == (2.0, 3.0)
     assert (default.max_connections, default.min_interval, default.network_names) == (1, 0.5, False)
+    assert not default.endpoint_metrics
     home = config.gateways["home"]
     assert [(one.host, one.port) for one in home.addresses] == [("192.0.2.10", 443), ("2001:db8::1", 8443)]
     assert (home.login_email, home.login_password) == ("me@example.com", Secret("no"))
-    assert home.labels == {"site": "007", "fleet": "north"}
+    assert home.labels == {"site": "007", "fleet": "north", "home": "villa"}
+    assert (home.home, home.timezone, home.capacity) == ("villa", "Europe/Berlin", 13.5 * 3.6e6)
     assert home.tls_cert_file == path.parent / "certs/home.pem"
     assert config.gateways["192.0.2.13"].addresses[0].host == "192.0.2.13"
     assert list(config.gateways) == ["home", "barn", "shed", "192.0.2.13", "attic", "cellar", "192.0.2.22"]
@@ -194,6 +197,51 @@ def test_a_gateways_own_credentials_win_over_its_modules(private: Path) -> None:
         Secret("own"),
     )
     assert gateways["shed"].login_password == Secret("shared")
+
+
+def test_every_key_of_the_schema_is_in_that_file() -> None:
+    written = typed_yaml.read_yaml((FILES / "good/everything.yaml").read_text(encoding="utf-8"), "").value
+    assert isinstance(written, dict)
+    sections = {
+        "top": [written, {"device": None}],  # beside gateways: it would be another gateway at metrics_path
+        "web": [written["web"]],
+        "modules": [*written["modules"].values(), {"login_password": None, "tls_cert_file": None}],
+        "gateways": [*written["gateways"].values(), {"login_password_file": None}],
+    }
+    for name, section in schema.SECTIONS.items():
+        found = {key for one in sections[name] for key in one or ()}
+        assert found >= section.keys.keys(), name
+
+
+def test_a_modules_patterns_name_files_for_each_gateway(load: Write, tmp_path: Path) -> None:
+    (tmp_path / "secrets").mkdir()
+    for name in ("north", "south"):
+        (tmp_path / "secrets" / name).write_text(f"of-{name}\n")
+    config = load(
+        "modules: {default: {login_password_file: 'secrets/{name}', tls_cert_file: 'certs/{name}.pem'}}\n"
+        "gateways:\n"
+        "  north: {gateway_address: 192.0.2.1}\n"
+        "  south: {gateway_address: 192.0.2.2}\n"
+        "  west: {gateway_address: 192.0.2.3, login_password: own, tls_cert_file: west.pem}\n"
+    )
+    north, south, west = config.gateways.values()
+    assert (north.login_password, south.login_password) == (Secret("of-north"), Secret("of-south"))
+    assert (north.tls_cert_file, north.pin_missing) == (tmp_path / "certs/north.pem", True)
+    assert (west.login_password, west.tls_cert_file) == (Secret("own"), tmp_path / "west.pem")
+    assert [str(warning.path) for warning in config.warnings if "exist" in warning.problem] == [
+        "gateways.north",
+        "gateways.south",
+        "gateways.west.tls_cert_file",
+    ]
+
+
+def test_a_fingerprint_takes_precedence_over_a_modules_pattern(load: Write) -> None:
+    config = load(
+        "modules: {default: {tls_cert_file: 'certs/{name}.pem'}}\n"
+        f"gateways: {{home: {{gateway_address: 192.0.2.1, tls_fingerprint: 'sha256:{PINNED}'}}}}"
+    )
+    home = config.gateways["home"]
+    assert (home.tls_cert_file, home.pin) == (None, Pin(bytes.fromhex(PINNED), "tls_fingerprint"))
 
 
 def test_a_password_file_loses_its_newline_only(private: Path) -> None:
@@ -326,17 +374,19 @@ def test_files_that_everybody_can_read_earn_a_warning_each(load: Write, tmp_path
         "  192.0.2.2: {login_password: two}\n"
         "  192.0.2.3: {login_password_file: pass word}\n"
     )
-    (warning,) = (one for one in load(text).warnings if "chmod" in one)
+    (warning,) = (one for one in map(str, load(text).warnings) if "chmod" in one)
     assert warning == (
         f"{tmp_path}/probe_exporter.yaml:1: modules.default.login_password_file: everybody on this machine can read "
         f"this password; run: chmod o-rwx '{password}'"
     )
     path = tmp_path / "probe_exporter.yaml"
     path.chmod(0o644)
-    exposed = [warning for warning in load_config(path).warnings if f"chmod o-rwx {path}" in warning]
+    exposed = [
+        warning for warning in map(str, load_config(path).warnings) if f"chmod o-rwx {path}" in warning
+    ]
     assert len(exposed) == 1
     path.write_text("gateways: {192.0.2.1: }")
-    assert not [warning for warning in load_config(path).warnings if "chmod" in warning], (
+    assert not [warning for warning in map(str, load_config(path).warnings) if "chmod" in warning], (
         "no secret, no warning"
     )
 
@@ -345,7 +395,7 @@ def test_files_that_everybody_can_read_earn_a_warning_each(load: Write, tmp_path
     ("write", "problem"),
     [
         (lambda path: None, "cannot be read: no such file or directory"),
-        (lambda path: path.mkdir(), "is no regular file; name a YAML file"),
+        (lambda path: path.mkdir(), "is not a regular file; name a YAML file"),
         (lambda path: path.write_bytes(b"\xff\xfe"), "is not UTF-8 text; save it as UTF-8"),
         (lambda path: os.truncate(os.open(path, os.O_CREAT | os.O_RDWR), 33 << 20), "is larger than 32 MiB"),
     ],

@@ -17,9 +17,10 @@ from probe_exporter.errors import REASONS
 from probe_exporter.gateway.wire import MAX_BODY, MAX_HEAD
 from probe_exporter.metrics.assembly import MAX_ENDPOINT_SERIES, MAX_GATEWAY_SERIES
 from probe_exporter.readings.payload import MAX_TEXT
+from probe_exporter.schema import SECTIONS
 from probe_exporter.web import messages, server
 from probe_exporter.web.probing import LEAST_WORKERS, MOST_WORKERS
-from tests import metrics_page
+from tests import configuration_page, metrics_page
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -38,6 +39,12 @@ def options() -> Iterator[tuple[str, str]]:
 
 def test_the_metrics_page_is_current() -> None:
     assert (ROOT / "METRICS.md").read_text(encoding="utf-8") == metrics_page.markdown(), "run make docs"
+
+
+def test_the_tables_of_the_configuration_page_are_current() -> None:
+    page = configuration_page.PAGE.read_text(encoding="utf-8")
+    assert page == configuration_page.markdown(), "run make docs"
+    assert configuration_page.sections() == SECTIONS.keys()
 
 
 def test_the_command_line_page_is_current() -> None:
@@ -84,15 +91,20 @@ def _anchor(heading: str) -> str:
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
-def _blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+def _blocks(page: str, language: str) -> list[str]:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
 
 
-def test_configurations_in_the_readme_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("page", ["README.md", "docs/configuration.md"])
+def test_configurations_in_the_documents_load(tmp_path: Path, page: str) -> None:
     (tmp_path / "password").write_text("not-a-password\n")
     (tmp_path / "password").chmod(0o600)
     (tmp_path / "gateways.d").mkdir()
-    blocks = [block for block in _blocks("yaml") if "gateways:" in block]
+    (tmp_path / "secrets").mkdir()
+    for name in ("north-1", "north-2"):
+        (tmp_path / "secrets" / name).write_text("not-a-password\n")
+    blocks = [block for block in _blocks(page, "yaml") if "gateways:" in block]
     assert len(blocks) >= 2
     for number, block in enumerate(blocks):
         path = tmp_path / f"{number}.yaml"

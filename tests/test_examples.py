@@ -81,7 +81,7 @@ def with_named_files(folder: Path, root: Path | None = None) -> None:
 def load_configuration(path: Path) -> Config:
     """A configuration without a mistake, and without a warning but the one of a certificate not pinned yet."""
     config = load_config(path, environment={})
-    assert all("tls_fingerprint" in warning for warning in config.warnings)
+    assert all("tls_fingerprint" in str(warning) for warning in config.warnings)
     return config
 
 

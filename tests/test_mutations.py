@@ -17,7 +17,7 @@ from probe_exporter.metrics import CATALOGUE
 from probe_exporter.metrics.assembly import MAX_ENDPOINT_SERIES, MAX_GATEWAY_SERIES, assemble
 from probe_exporter.metrics.exposition import Format, render
 from probe_exporter.readings import ATTRIBUTES, Readings, read, without_names
-from probe_exporter.settings import COLLECTORS
+from probe_exporter.schema import COLLECTORS
 from tests.readings_of import READ_AT, SYSTEMS, payload_file
 
 Documents = dict[str, Any]

@@ -13,7 +13,7 @@ import pytest
 from probe_exporter.metrics import CATALOGUE
 from probe_exporter.metrics.assembly import assemble
 from probe_exporter.readings import ATTRIBUTES, Readings, read
-from probe_exporter.settings import COLLECTORS
+from probe_exporter.schema import COLLECTORS
 from probe_exporter.simulator import Answer, RecordedSystem
 from tests.readings_of import PAYLOADS, READ_AT, SYSTEMS, payload_file
 from tests.scenes import scene, value

@@ -159,7 +159,7 @@ def _metrics(document: dict[str, Any]) -> list[FilledMetric]:
     from probe_exporter.metrics.assembly import assemble
     from probe_exporter.readings import ATTRIBUTES, Readings, read
     from probe_exporter.readings.payload import decode
-    from probe_exporter.settings import COLLECTORS
+    from probe_exporter.schema import COLLECTORS
 
     readings = Readings()
     recorded = _moment(document.get("recorded"))

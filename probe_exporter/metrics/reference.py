@@ -9,7 +9,7 @@ from typing import Final
 
 from probe_exporter.metrics import CATALOGUE
 from probe_exporter.metrics.probe import PROBE_FAMILIES
-from probe_exporter.settings import COLLECTORS
+from probe_exporter.schema import COLLECTORS
 
 _INTRODUCTION: Final = """\
 # Metrics

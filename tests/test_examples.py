@@ -327,7 +327,7 @@ def test_a_check_has_a_file(pattern: str) -> None:
 
 
 def test_the_health_check_of_the_container(tmp_path: Path) -> None:
-    found = re.search(r'^    CMD (\["python", .+\])$', containerfile(), re.MULTILINE)
+    found = re.search(r'^    CMD (\["python3", .+\])$', containerfile(), re.MULTILINE)
     assert found is not None
     _, *arguments = json.loads(found[1])
     telemetry = Telemetry()

@@ -21,19 +21,19 @@ from probe_exporter.errors import (
 )
 from probe_exporter.gateway.login import Login
 from probe_exporter.gateway.state import LoginStore
-from probe_exporter.gateway.wire import Answer
+from probe_exporter.gateway.wire import HttpAnswer
 from tests.clocks import TurnedClock
 from tests.configs import PASSWORD, gateway
 
 TOKEN = "dG9rZW4_-" * 9 + "=="
-GRANTED = Answer(200, {}, json.dumps({"token": TOKEN}).encode(), True)
+GRANTED = HttpAnswer(200, {}, json.dumps({"token": TOKEN}).encode(), True)
 
 
-def answer(status: int, body: bytes = b"", **headers: str) -> Answer:
-    return Answer(status, {name.replace("_", "-"): value for name, value in headers.items()}, body, True)
+def answer(status: int, body: bytes = b"", **headers: str) -> HttpAnswer:
+    return HttpAnswer(status, {name.replace("_", "-"): value for name, value in headers.items()}, body, True)
 
 
-def attempt(login: Login, reply: Answer) -> GatewayError | None:
+def attempt(login: Login, reply: HttpAnswer) -> GatewayError | None:
     login.check_allowed()
     login.begin()
     try:
@@ -64,7 +64,7 @@ def test_the_body_logs_in_as_an_owner_and_leaves_the_site_master_alone(clock: Tu
     }
 
 
-OUTCOMES: dict[str, tuple[Answer, type[GatewayError], float]] = {
+OUTCOMES: dict[str, tuple[HttpAnswer, type[GatewayError], float]] = {
     "refused": (answer(401, b'{"error":"bad credentials"}'), AuthError, 300.0),
     "forbidden": (answer(403), AuthError, 300.0),
     "limited": (answer(429), RateLimitError, 300.0),
@@ -82,7 +82,7 @@ OUTCOMES: dict[str, tuple[Answer, type[GatewayError], float]] = {
 
 
 @pytest.mark.parametrize(("reply", "kind", "rest"), OUTCOMES.values(), ids=OUTCOMES)
-def test_outcome(clock: TurnedClock, reply: Answer, kind: type[GatewayError], rest: float) -> None:
+def test_outcome(clock: TurnedClock, reply: HttpAnswer, kind: type[GatewayError], rest: float) -> None:
     login = Login(gateway(), clock)
     assert isinstance(attempt(login, reply), kind)
     assert login.cooldown() == rest
@@ -178,7 +178,9 @@ CUT_SHORT = {
 
 
 @pytest.mark.parametrize(("reply", "reason"), CUT_SHORT.values(), ids=CUT_SHORT)
-def test_the_minute_after_a_login_says_why_it_failed(clock: TurnedClock, reply: Answer, reason: str) -> None:
+def test_the_minute_after_a_login_says_why_it_failed(
+    clock: TurnedClock, reply: HttpAnswer, reason: str
+) -> None:
     login = Login(gateway(), clock)
     error = attempt(login, reply)
     assert error is not None

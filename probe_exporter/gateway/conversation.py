@@ -27,7 +27,7 @@ from probe_exporter.gateway.login import status_error
 from probe_exporter.gateway.pool import Connections
 from probe_exporter.gateway.session import Session
 from probe_exporter.gateway.transport import Connection
-from probe_exporter.gateway.wire import Answer, request
+from probe_exporter.gateway.wire import HttpAnswer, request
 from probe_exporter.readings.payload import decode
 from probe_exporter.telemetry import Telemetry
 
@@ -252,7 +252,7 @@ class Conversation:
         return decode(answer.body)
 
     def _fetched(
-        self, exchange: Exchange, document: object, error: GatewayError | None, answer: Answer | None
+        self, exchange: Exchange, document: object, error: GatewayError | None, answer: HttpAnswer | None
     ) -> Fetched:
         duration = time.monotonic() - exchange.started
         return Fetched(exchange.task.endpoint, document, error, duration, self._clock.time(), answer)

@@ -11,7 +11,7 @@ from probe_exporter.config import Module
 from probe_exporter.errors import DeadlineError, GatewayError
 from probe_exporter.gateway.endpoints import Endpoint
 from probe_exporter.gateway.transport import Connection
-from probe_exporter.gateway.wire import Answer, AnswerReader
+from probe_exporter.gateway.wire import AnswerReader, HttpAnswer
 from probe_exporter.secrets import Secret
 
 Trace = Callable[[str], None]
@@ -53,7 +53,7 @@ class Fetched:
     error: GatewayError | None = None
     duration: float | None = None
     read_at: float = 0.0
-    answer: Answer | None = None
+    answer: HttpAnswer | None = None
 
 
 @dataclass(slots=True)
@@ -83,7 +83,7 @@ class Exchange:
         return self.error is None and self.reader.answer is not None and self.reader.answer.reusable
 
 
-def ask_once(connection: Connection, data: bytes, deadline: float) -> Answer:
+def ask_once(connection: Connection, data: bytes, deadline: float) -> HttpAnswer:
     """Send one request and wait for its answer. Raises ConnectError, DeadlineError or DecodeError."""
     connection.send(data, deadline)
     reader = AnswerReader()

@@ -24,7 +24,7 @@ from probe_exporter.errors import (
     RateLimitError,
     StatusError,
 )
-from probe_exporter.gateway.wire import Answer
+from probe_exporter.gateway.wire import HttpAnswer
 from probe_exporter.readings.payload import decode
 from probe_exporter.secrets import Secret
 
@@ -191,14 +191,14 @@ class Login:
         """Remember why the login that was begun came to nothing."""
         self._failure = error
 
-    def finish(self, answer: Answer) -> None:
+    def finish(self, answer: HttpAnswer) -> None:
         """Take the token out of a login answer. Raises what the answer means where there is none."""
         try:
             self._finish(answer)
         finally:
             self._save()
 
-    def _finish(self, answer: Answer) -> None:
+    def _finish(self, answer: HttpAnswer) -> None:
         if answer.status == 200:
             self.state.token = _token(answer.body)
             self.state.obtained = self._clock.monotonic()
@@ -277,7 +277,7 @@ class Login:
         self.state.rest_reason = reason
 
 
-def status_error(answer: Answer, what: str) -> GatewayError:
+def status_error(answer: HttpAnswer, what: str) -> GatewayError:
     """The error for any status but 200, 401 and 403 of ``what``."""
     status = answer.status
     if status == 429:
@@ -291,7 +291,7 @@ def status_error(answer: Answer, what: str) -> GatewayError:
     return StatusError(f"the gateway answers {what} with status {status}", status)
 
 
-def _retry_after(answer: Answer) -> float | None:
+def _retry_after(answer: HttpAnswer) -> float | None:
     text = answer.headers.get("retry-after", "")
     return float(text) if text.isascii() and text.isdigit() and len(text) < 9 else None
 

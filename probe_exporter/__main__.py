@@ -1,8 +1,21 @@
-"""``python -m probe_exporter``."""
+"""Where the program begins: the console scripts and ``python -m probe_exporter``."""
 
 from __future__ import annotations
 
-from probe_exporter.cli import main
+import signal
+
+
+def main() -> None:
+    """Run the command line, SIGHUP held back.
+
+    By default SIGHUP ends a process, and `systemctl reload` may send one at any moment. The kernel keeps it until
+    ``serve`` can reload; every other command lets it through. Hence the imports below: they take a while.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    from probe_exporter.cli import main as command_line
+
+    command_line()
+
 
 if __name__ == "__main__":
     main()

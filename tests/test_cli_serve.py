@@ -23,6 +23,7 @@ import pytest
 from probe_exporter.cli.options import Settings
 from probe_exporter.cli.serve import reloader, warn_of_few_descriptors
 from probe_exporter.config import load_config
+from probe_exporter.errors import ConfigurationError
 from probe_exporter.fleet import Fleet
 from probe_exporter.telemetry import Telemetry
 from tests.program_runs import run_program
@@ -198,7 +199,7 @@ def test_reload_takes_over_another_configuration(configured: Path) -> None:
     fleet = Fleet(load_config(configured), telemetry)
     reload = reloader(Settings(configured, None, "logfmt"), fleet, telemetry)
     configured.write_text("gateways: {home: {}, cabin: {}}\n")
-    assert reload() is None
+    reload()()
     assert list(fleet.sites) == ["home", "cabin"]
     fleet.close()
 
@@ -215,15 +216,16 @@ def test_reload_of_a_bad_file_changes_nothing(
     else:
         configured.write_text(spoil)
     before = fleet.config
-    with caplog.at_level(logging.ERROR, "probe_exporter"):
-        message = reload()
-    assert message
-    assert "probe_exporter.yaml" in message
+    with (
+        caplog.at_level(logging.ERROR, "probe_exporter"),
+        pytest.raises(ConfigurationError, match="probe_exporter"),
+    ):
+        reload()
     assert "the configuration stays as it was" in caplog.text
     assert fleet.config is before
     assert telemetry.registry.get_sample_value("probe_exporter_config_last_reload_successful") == 0.0
     configured.write_text("gateways: {cabin: {}}\n")
-    assert reload() is None
+    reload()()
     assert telemetry.registry.get_sample_value("probe_exporter_config_last_reload_successful") == 1.0
     fleet.close()
 
@@ -233,10 +235,10 @@ def test_reload_tells_what_needs_a_new_start(configured: Path, caplog: pytest.Lo
     fleet = Fleet(load_config(configured), telemetry)
     reload = reloader(Settings(configured, None, "logfmt"), fleet, telemetry)
     with caplog.at_level(logging.WARNING, "probe_exporter.cli.serve"):
-        assert reload() is None
+        reload()()
         assert "starts anew" not in caplog.text
         configured.write_text("web: {listen_address: ':9999'}\ngateways: {home: {}}\n")
-        assert reload() is None
+        reload()()
     assert "starts anew" in caplog.text
     fleet.close()
 

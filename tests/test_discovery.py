@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from probe_exporter.config import Config, load_config
 from probe_exporter.fleet import Fleet
 from probe_exporter.simulator import Farm, LivingSite, make_certificate
 from probe_exporter.telemetry import Telemetry
+from probe_exporter.web.options import ExternalUrl
 from tests import configs
 from tests.prometheus_server import prometheus
 from tests.test_web import Exporter, served
@@ -109,7 +111,7 @@ def test_a_host_that_is_none(fleet: Exporter, host: str) -> None:
 
 def test_an_external_url() -> None:
     config = configs.config(configs.gateway())
-    with exporter(config, external_url="https://probes.example") as running:
+    with exporter(config, external_url=ExternalUrl.parse("https://probes.example")) as running:
         (group,) = groups(running).values()
         assert group["targets"] == ["probes.example"]
         assert group["labels"]["__scheme__"] == "https"
@@ -127,8 +129,8 @@ def test_prometheus_discovers_scrapes_and_follows_a_reload(tmp_path: Path) -> No
         telemetry = Telemetry()
         fleet = Fleet(load_config(file), telemetry)
 
-        def reload() -> None:
-            fleet.reload(load_config(file))
+        def reload() -> Callable[[], None]:
+            return partial(fleet.reload, load_config(file))
 
         with served(fleet, telemetry, enable_lifecycle=True, reload=reload) as running:
             config = yaml.safe_load(EXAMPLE.read_text().replace(":9871", f":{running.port}"))

@@ -18,7 +18,7 @@ from probe_exporter.gateway.wire import MAX_BODY, MAX_HEAD
 from probe_exporter.metrics.assembly import MAX_ENDPOINT_SERIES, MAX_GATEWAY_SERIES
 from probe_exporter.readings.payload import MAX_TEXT
 from probe_exporter.schema import SECTIONS
-from probe_exporter.web import messages, server
+from probe_exporter.web import accepting, connection, messages
 from probe_exporter.web.probing import LEAST_WORKERS, MOST_WORKERS
 from tests import configuration_page, metrics_page
 
@@ -135,9 +135,13 @@ def test_make_targets_that_are_named_exist(page: Path) -> None:
 def test_the_bounds_are_those_of_the_code() -> None:
     page = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
     assert MAX_BODY == 1 << 20
-    assert f"headers within {server.HEADER_DEADLINE:g} s and {messages.MAX_HEAD >> 10} KiB" in page
-    assert f"kept for {server.IDLE_TIMEOUT} s, an answer waits {server.UNREAD_TIMEOUT:g} s to be read" in page
-    assert f"{server.MAX_CONNECTIONS:,} connections" in page
+    assert f"headers within {connection.HEADER_DEADLINE:g} s and {messages.MAX_HEAD >> 10} KiB" in page
+    assert (
+        f"kept for {connection.IDLE_TIMEOUT} s, an answer waits {connection.UNREAD_TIMEOUT:g} s to be read"
+        in page
+    )
+    assert f"a TLS handshake within {accepting.HANDSHAKE_DEADLINE:g} s" in page
+    assert f"{accepting.MAX_CONNECTIONS:,} connections" in page
     assert f"two a gateway, at least {LEAST_WORKERS}, at most {MOST_WORKERS:,}" in page
     assert f"{MAX_ENDPOINT_SERIES:,} an endpoint, {MAX_GATEWAY_SERIES:,} a gateway" in page
     assert f"| {MAX_TEXT} characters" in page

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 import shutil
@@ -23,7 +22,8 @@ from probe_exporter.config import Config, load_config
 from probe_exporter.fleet import Fleet
 from probe_exporter.simulator import make_certificate
 from probe_exporter.telemetry import Telemetry
-from probe_exporter.web.webconfig import WebSecurity
+from probe_exporter.web.passwords import check
+from probe_exporter.web.webconfig import WebConfigFile
 from tests import configs
 from tests.conftest import program
 from tests.program_runs import run_program
@@ -109,9 +109,10 @@ def check_web_configuration(name: str, folder: Path) -> None:
     (folder / "exporter.crt").write_bytes(certificate.pem)
     (folder / "exporter.key").write_bytes(certificate.key_pem)
     pytest.importorskip("bcrypt")
-    security = WebSecurity.load(folder / "web.yaml")
-    assert security.tls
-    assert not asyncio.run(security.admits("Basic cHJvbWV0aGV1czpwcm9tZXRoZXVz"))
+    settings = WebConfigFile(folder / "web.yaml").read()
+    assert settings.tls is not None
+    assert settings.users is not None
+    assert not check(settings.users, "prometheus", "prometheus")
 
 
 # Prometheus

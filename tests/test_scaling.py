@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from probe_exporter.gateway.endpoints import ENDPOINTS, PERIOD, SLOW_PER_PROBE
+from probe_exporter.web.accepting import MAX_CONNECTIONS
 from probe_exporter.web.probing import LEAST_WORKERS, MOST_WORKERS
-from probe_exporter.web.server import MAX_CONNECTIONS
 
 PAGE = (Path(__file__).parent.parent / "docs/scaling.md").read_text(encoding="utf-8")
 TIERS = tuple(PERIOD)

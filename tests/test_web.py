@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 import http.client
 import json
@@ -13,17 +12,14 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 import pytest
-import uvicorn
 
 from probe_exporter.fleet import Fleet
 from probe_exporter.metrics.exposition import Format
 from probe_exporter.probe import Prober
 from probe_exporter.simulator import LivingSite, SimulatedGateway
 from probe_exporter.telemetry import Telemetry
-from probe_exporter.web import WebOptions, create_app
+from probe_exporter.web import Server, WebOptions, create_app
 from probe_exporter.web.app import Application
-from probe_exporter.web.server import listen, uvicorn_config
-from probe_exporter.web.webconfig import WebSecurity
 from tests import configs
 
 
@@ -61,20 +57,16 @@ class Exporter:
 
 @contextmanager
 def served(fleet: Fleet, telemetry: Telemetry, **changes: object) -> Iterator[Exporter]:
-    options = WebOptions(listen_address="127.0.0.1:0", **changes)  # type: ignore[arg-type]
+    options = WebOptions(**{"listen_addresses": ("127.0.0.1:0",), **changes})  # type: ignore[arg-type]
     application = create_app(fleet, Prober(telemetry), telemetry, options)
-    (listener,) = listen(options.listen_address)
-    security = WebSecurity.load(options.web_config_file)
-    server = uvicorn.Server(uvicorn_config(security.guard(application), security))
-    thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listener])))
+    server = Server(application, options)
+    thread = threading.Thread(target=server.run)
     thread.start()
     try:
-        yield Exporter(listener.getsockname()[1], application, fleet, telemetry)
+        yield Exporter(int(server.addresses[0].rpartition(":")[2]), application, fleet, telemetry)
     finally:
-        server.should_exit = True
+        server.stop()
         thread.join(10.0)
-        listener.close()
-        application.runner.close()
         fleet.close()
 
 

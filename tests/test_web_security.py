@@ -23,7 +23,8 @@ from probe_exporter.errors import ConfigurationError
 from probe_exporter.fleet import Fleet
 from probe_exporter.simulator import Certificate, make_certificate
 from probe_exporter.telemetry import Telemetry
-from probe_exporter.web.webconfig import WebSecurity
+from probe_exporter.web.passwords import PasswordCheck
+from probe_exporter.web.security import WebSecurity
 from tests import configs
 from tests.test_web import Exporter, served
 
@@ -176,11 +177,28 @@ def test_a_new_certificate_without_a_restart(folder: Path) -> None:
         assert shown(running.port) == renewed.der != before
 
 
+def test_a_file_that_is_caught_half_written_opens_nothing(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole = f'{TLS}}}\nbasic_auth_users:\n  prometheus: "{HASH}"\n'
+    with exporter(folder, whole) as running:
+        for length in range(0, len(whole) - 1, 12):
+            written(folder, whole[:length])
+            assert ask(running.port, context=trusting()) == 401
+            assert "stays as it was" in caplog.text
+            caplog.clear()
+        written(folder, whole)
+        assert ask(running.port, basic("prometheus", PASSWORD), trusting()) == 200
+
+
 def test_what_only_a_start_can_change(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (folder / "ca.crt").write_bytes((folder / "server.crt").read_bytes())
     with exporter(folder, f"{TLS}}}") as running, caplog.at_level(logging.ERROR):
-        written(folder, f"{TLS}, min_version: TLS13}}")
-        assert ask(running.port, context=trusting(ssl.TLSVersion.TLSv1_2)) == 200
-        assert "without a restart" in caplog.text
+        for text in ("{}", f"{TLS}, client_auth_type: VerifyClientCertIfGiven, client_ca_file: ca.crt}}"):
+            written(folder, text)
+            assert ask(running.port, context=trusting()) == 200
+            assert "without a restart" in caplog.text
+            caplog.clear()
 
 
 def authority() -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
@@ -230,10 +248,10 @@ def test_client_certificates(folder: Path) -> None:
 
 
 MISTAKES: dict[str, tuple[str, str]] = {
-    "another key": ("http_server_config: {http2: true}", "http_server_config: is not supported here"),
+    "another key": ("http_server_config: {read_timeout: 1s}", "read_timeout: is not supported here"),
     "another TLS key": (
-        f"{TLS}, cipher_suites: [x]}}",
-        "tls_server_config.cipher_suites: is not supported here",
+        f"{TLS}, curve_preferences: [X25519]}}",
+        "tls_server_config.curve_preferences: is not supported here",
     ),
     "no certificate": (
         "tls_server_config: {key_file: server.key}",
@@ -255,11 +273,35 @@ MISTAKES: dict[str, tuple[str, str]] = {
     ),
     "another way to check": (f"{TLS}, client_auth_type: RequestClientCert}}", "must be one of NoClientCert"),
     "a list for a word": (f"{TLS}, client_auth_type: [x]}}", "must be one of NoClientCert"),
-    "a number for a file": (f"{TLS}, client_ca_file: 5}}", "client_ca_file: is missing"),
+    "a list for a file": (f"{TLS}, client_ca_file: [5]}}", "client_ca_file: is missing"),
+    "no authority in the file": (
+        f"{TLS}, client_auth_type: RequireAndVerifyClientCert, client_ca_file: /dev/null}}",
+        "client_ca_file holds no certificate",
+    ),
+    "text in place of an authority": (
+        f"{TLS}, client_auth_type: RequireAndVerifyClientCert, client_ca_file: web.yaml}}",
+        "client_ca_file holds no certificate",
+    ),
+    "an authority of nobody": (f"{TLS}, client_ca_file: server.crt}}", "else nobody is checked"),
+    "a suite that is none": (f"{TLS}, cipher_suites: [x]}}", "cipher_suites[0]: is not a cipher suite"),
+    "a word for suites": (f"{TLS}, cipher_suites: x}}", "must be a list"),
+    "versions that leave none": (f"{TLS}, min_version: TLS13, max_version: TLS12}}", "must not be above"),
+    "another header": ("http_server_config: {headers: {Server: x}}", "Server: is not supported here"),
+    "another frame": ("http_server_config: {headers: {X-Frame-Options: x}}", "must be deny or sameorigin"),
+    "another sniffing": ("http_server_config: {headers: {X-Content-Type-Options: x}}", "must be nosniff"),
+    "a header of two lines": (
+        'http_server_config: {headers: {X-XSS-Protection: "1\\r\\nX: y"}}',
+        "must be one line of ASCII text",
+    ),
+    "HTTP/2": ("http_server_config: {http2: true}", "http2: is not offered here"),
+    "an empty file": ("", "is empty; write {}"),
+    "a comment alone": ("# basic_auth_users:\n", "is empty; write {}"),
+    "an empty section": ("basic_auth_users:\n", "basic_auth_users: is empty"),
+    "a key twice": ("basic_auth_users: {}\nbasic_auth_users: {}\n", "written twice"),
     "no mapping": ("- a", "must be a mapping"),
-    "no YAML": ("a: [", "is no yaml document"),
+    "no YAML": ("a: [", "expected"),
     "a password in place of a hash": ("basic_auth_users: {me: secret}", "must be a bcrypt hash"),
-    "a list of users": ("basic_auth_users: [me]", "must map user names to bcrypt hashes"),
+    "a list of users": ("basic_auth_users: [me]", "must be a mapping"),
     "TLS as a word": ("tls_server_config: yes", "must be a mapping"),
 }
 
@@ -296,7 +338,8 @@ def test_an_encrypted_key_is_an_error_and_asks_nobody(folder: Path) -> None:
 def test_no_file_means_no_guard() -> None:
     security = WebSecurity.load(None)
     assert not security.tls
-    assert not asyncio.run(security.admits("Basic YTpi"))
+    app = object()
+    assert security.guard(app) is app  # type: ignore[arg-type]
 
 
 def test_a_head_too_long_is_a_400_before_any_password(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -306,13 +349,13 @@ def test_a_head_too_long_is_a_400_before_any_password(folder: Path, caplog: pyte
     assert "Exception" not in caplog.text
 
 
-def test_guesses_push_nobody_out_who_is_known(folder: Path) -> None:
-    security = WebSecurity.load(written(folder, f"basic_auth_users: {{prometheus: '{HASH}'}}"))
+def test_guesses_push_nobody_out_who_is_known() -> None:
+    passwords, users = PasswordCheck(), {"prometheus": HASH.encode()}
 
     async def guess() -> int:
-        assert await security.admits(basic("prometheus", PASSWORD))
+        assert await passwords.admits(users, basic("prometheus", PASSWORD))
         for number in range(1100):
-            assert not await security.admits(basic("prometheus", f"guess {number}"))
-        return len(security._right)
+            assert not await passwords.admits(users, basic("prometheus", f"guess {number}"))
+        return len(passwords._right)
 
     assert asyncio.run(guess()) == 1

@@ -26,8 +26,8 @@ from probe_exporter.errors import ConfigurationError
 from probe_exporter.fleet import Fleet
 from probe_exporter.simulator import LivingSite, SimulatedGateway, write_config
 from probe_exporter.telemetry import Telemetry
-from probe_exporter.web import server
-from probe_exporter.web.server import listen
+from probe_exporter.web import accepting, connection, server
+from probe_exporter.web.addresses import listen
 from tests import configs
 from tests.prometheus_server import free_port
 from tests.test_web import Exporter, served
@@ -125,7 +125,7 @@ def test_any_query_of_a_probe_gets_an_answer(exporter: Exporter, query: str, mod
 
 
 def test_headers_that_never_end_are_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "HEADER_DEADLINE", 0.5)
+    monkeypatch.setattr(connection, "HEADER_DEADLINE", 0.5)
     telemetry = Telemetry()
     with served(Fleet(configs.config(configs.gateway()), telemetry), telemetry) as running:
         began = time.monotonic()
@@ -141,7 +141,7 @@ def test_headers_that_never_end_are_cut_off(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_an_idle_connection_is_kept_and_may_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "HEADER_DEADLINE", 0.3)
+    monkeypatch.setattr(connection, "HEADER_DEADLINE", 0.3)
     telemetry = Telemetry()
     with served(Fleet(configs.config(configs.gateway()), telemetry), telemetry) as running:
         client = http.client.HTTPConnection("127.0.0.1", running.port, timeout=5.0)
@@ -168,7 +168,7 @@ LINGERING = {
 
 @pytest.mark.parametrize("data", LINGERING.values(), ids=LINGERING)
 def test_no_client_holds_a_connection(monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
-    monkeypatch.setattr(server, "HEADER_DEADLINE", 0.3)
+    monkeypatch.setattr(connection, "HEADER_DEADLINE", 0.3)
     monkeypatch.setattr(server, "IDLE_TIMEOUT", 1)
     telemetry = Telemetry()
     with (
@@ -184,7 +184,7 @@ def test_no_client_holds_a_connection(monkeypatch: pytest.MonkeyPatch, data: byt
 
 
 def test_a_client_that_does_not_read_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "UNREAD_TIMEOUT", 0.3)
+    monkeypatch.setattr(connection, "UNREAD_TIMEOUT", 0.3)
     count = 1500
     telemetry = Telemetry()
     with (
@@ -213,7 +213,7 @@ def test_many_slow_clients_stop_nobody(exporter: Exporter) -> None:
 
 
 def test_connections_above_the_cap_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "MAX_CONNECTIONS", 3)
+    monkeypatch.setattr(accepting, "MAX_CONNECTIONS", 3)
     telemetry = Telemetry()
     with (
         served(Fleet(configs.config(configs.gateway()), telemetry), telemetry) as running,
@@ -233,12 +233,10 @@ def test_connections_above_the_cap_are_refused(monkeypatch: pytest.MonkeyPatch) 
 # Addresses
 
 
-@pytest.mark.parametrize(
-    "address", ["localhost", "1.2.3.4", ":x", ":99999", "", "[::1]", "nobody.invalid:1", ":-1"]
-)
+@pytest.mark.parametrize("address", ["localhost", "1.2.3.4", ":x", ":99999", "", "[::1]", ":-1"])
 def test_an_address_that_is_none(address: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
-        listen(address)
+        listen([address])
     assert "listen_address" in str(caught.value)
 
 
@@ -246,7 +244,7 @@ def test_an_address_that_is_none(address: str) -> None:
 def test_an_address(address: str) -> None:
     if "::1" in address and not socket.has_ipv6:
         pytest.skip("no IPv6 here")
-    for listener in listen(address):
+    for listener in listen([address]):
         listener.close()
 
 

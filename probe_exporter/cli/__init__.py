@@ -6,6 +6,7 @@ command is named, and what the command works with when it runs.
 
 from __future__ import annotations
 
+import signal
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -121,6 +122,8 @@ def cli(
 
     Without a COMMAND it serves.
     """
+    if ctx.invoked_subcommand != "serve":
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})  # only serve reloads; see __main__.py
     ctx.obj = Settings(config_file, "debug" if debug else log_level, log_style)
 
 

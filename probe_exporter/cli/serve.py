@@ -5,16 +5,22 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from probe_exporter.cli.options import Settings
+from probe_exporter.cli.options import Refusal, Settings
 
 if TYPE_CHECKING:
+    from probe_exporter.config import Config
     from probe_exporter.fleet import Fleet
     from probe_exporter.telemetry import Telemetry
+    from probe_exporter.web import Application, Server
+    from probe_exporter.web.options import ExternalUrl, WebOptions
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -22,55 +28,124 @@ DESCRIPTORS_PER_GATEWAY = 4
 """Two connections to the gateway, one from Prometheus, one to spare."""
 
 
+class Unavailable(Refusal):
+    """The port is not to be had now: exit code 1, as another start may succeed."""
+
+    exit_code = 1
+
+
+def _external_url(ctx: click.Context, parameter: click.Parameter, text: str | None) -> ExternalUrl | None:
+    from probe_exporter.web.options import ExternalUrl
+
+    return None if text is None else _checked(ctx, parameter, ExternalUrl.parse, text)
+
+
+def _route_prefix(ctx: click.Context, parameter: click.Parameter, text: str | None) -> str | None:
+    from probe_exporter.web.options import path_prefix
+
+    return None if text is None else _checked(ctx, parameter, path_prefix, text)
+
+
+def _checked(ctx: click.Context, parameter: click.Parameter, parse: Callable[[str], T], text: str) -> T:
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error), ctx, parameter) from error
+
+
 @click.command()
 @click.option(
     "--web.listen-address",
-    "listen_address",
+    "listen_addresses",
     metavar="ADDR",
-    help="Where to listen, host:port or :port; wins over web.listen_address of the configuration, which is :9871.",
+    multiple=True,
+    envvar="PROBE_EXPORTER_WEB_LISTEN_ADDRESS",
+    show_envvar=True,
+    help="Where to listen, host:port or :port; may be repeated. Wins over web.listen_address of the configuration, "
+    "which is :9871.",
+)
+@click.option(
+    "--web.systemd-socket",
+    "systemd_socket",
+    is_flag=True,
+    envvar="PROBE_EXPORTER_WEB_SYSTEMD_SOCKET",
+    show_envvar=True,
+    help="Listen on the sockets of a systemd .socket unit instead.",
 )
 @click.option(
     "--web.config.file",
     "web_config_file",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="TLS and basic auth for this port, in the format of Prometheus' exporter-toolkit.",
+    envvar="PROBE_EXPORTER_WEB_CONFIG_FILE",
+    show_envvar=True,
+    help="TLS, basic auth and headers of this port, in the format of Prometheus' exporter-toolkit.",
 )
 @click.option(
     "--web.external-url",
     "external_url",
     metavar="URL",
-    help="How Prometheus reaches this exporter; goes out at /sd.",
+    callback=_external_url,
+    envvar="PROBE_EXPORTER_WEB_EXTERNAL_URL",
+    show_envvar=True,
+    help="How Prometheus and browsers reach this exporter, with the path of a proxy; goes out at /sd and in links.",
 )
-@click.option("--web.enable-lifecycle", "lifecycle", is_flag=True, help="Allow reloading by POST /-/reload.")
+@click.option(
+    "--web.route-prefix",
+    "route_prefix",
+    metavar="PATH",
+    callback=_route_prefix,
+    envvar="PROBE_EXPORTER_WEB_ROUTE_PREFIX",
+    show_envvar=True,
+    help="The path below which requests arrive. Default: that of --web.external-url; / for a proxy that strips it.",
+)
+@click.option(
+    "--web.enable-lifecycle",
+    "lifecycle",
+    is_flag=True,
+    envvar="PROBE_EXPORTER_WEB_ENABLE_LIFECYCLE",
+    show_envvar=True,
+    help="Allow reloading by POST /-/reload.",
+)
 @click.pass_obj
 def serve(
     settings: Settings,
-    listen_address: str | None,
+    listen_addresses: tuple[str, ...],
+    systemd_socket: bool,
     web_config_file: Path | None,
-    external_url: str | None,
+    external_url: ExternalUrl | None,
+    route_prefix: str | None,
     lifecycle: bool,
 ) -> None:
     """Serve /probe, /metrics, /sd and the pages. This is the default command.
 
     SIGHUP reads the configuration again, SIGTERM ends after the running probes have answered.
     """
+    from probe_exporter.web.options import WebOptions
+
+    if systemd_socket and listen_addresses:
+        raise Refusal("give --web.systemd-socket or --web.listen-address, not both")
     settings.start_logging("info")
-    run(settings, listen_address, web_config_file, external_url, lifecycle)
+    options = WebOptions(
+        listen_addresses=listen_addresses,
+        systemd_socket=systemd_socket,
+        external_url=external_url,
+        route_prefix=route_prefix,
+        enable_lifecycle=lifecycle,
+        web_config_file=web_config_file,
+    )
+    run(settings, options)
 
 
-def run(
-    settings: Settings,
-    listen_address: str | None = None,
-    web_config_file: Path | None = None,
-    external_url: str | None = None,
-    lifecycle: bool = False,
-) -> None:
-    """Serve until a signal ends it. Raises ConfigurationError, and OSError where it cannot listen."""
+def run(settings: Settings, options: WebOptions) -> None:
+    """Serve until a signal ends it; what ``options`` leave open comes from the configuration.
+
+    Raises ConfigurationError, and Unavailable where the port is not to be had now.
+    """
     from probe_exporter.fleet import Fleet
     from probe_exporter.probe import Prober
     from probe_exporter.telemetry import Telemetry
-    from probe_exporter.web import WebOptions, create_app
+    from probe_exporter.web import create_app
     from probe_exporter.web import serve as serve_web
 
     # A reload reads the same file again, whatever else has appeared beside it since.
@@ -79,42 +154,63 @@ def run(
     _check_descriptors(len(config.gateways))
     telemetry = Telemetry()
     fleet = Fleet(config, telemetry)
-    options = WebOptions(
-        listen_address=listen_address or config.web.listen_address,
+    options = replace(
+        options,
+        listen_addresses=options.listen_addresses or (config.web.listen_address,),
         metrics_path=config.web.metrics_path,
-        external_url=external_url,
-        enable_lifecycle=lifecycle,
-        web_config_file=web_config_file,
         reload=reloader(settings, fleet, telemetry),
     )
-    extra = {"config": config.path, "gateways": len(config.gateways), "address": options.listen_address}
-    _log.info("serving", extra=extra)
     try:
-        serve_web(create_app(fleet, Prober(telemetry), telemetry, options), options)
+        server = _open(create_app(fleet, Prober(telemetry), telemetry, options), options)
+        extra = {
+            "config": config.path,
+            "gateways": len(config.gateways),
+            "address": " ".join(server.addresses),
+        }
+        _log.info("serving", extra=extra)
+        serve_web(server)
     finally:
         fleet.close()
 
 
-def reloader(settings: Settings, fleet: Fleet, telemetry: Telemetry) -> Callable[[], str | None]:
-    """What reads the configuration again, all or nothing; it gives the mistakes as text, None where there are none."""
+def _open(application: Application, options: WebOptions) -> Server:
+    from probe_exporter.web import Server
+
+    try:
+        return Server(application, options)
+    except OSError as error:
+        words = (error.strerror or str(error)).lower()
+        raise Unavailable(
+            f"cannot listen on {error.filename}: {words}; choose another address with --web.listen-address"
+        ) from error
+
+
+def reloader(settings: Settings, fleet: Fleet, telemetry: Telemetry) -> Callable[[], Callable[[], None]]:
+    """What reads the configuration again, all or nothing, and gives what puts it in force.
+
+    It raises ConfigurationError, its mistakes logged.
+    """
     from probe_exporter.errors import ConfigurationError
 
-    def reload() -> str | None:
+    def read() -> Callable[[], None]:
         try:
             config = settings.load()
         except ConfigurationError as error:
             telemetry.config_last_reload_successful.set(0)
             for mistake in error.mistakes:
                 _log.error("the configuration stays as it was: %s", mistake)
-            return str(error)
-        if config.web != fleet.config.web:
-            _log.warning("web: what has changed here takes effect when the exporter starts anew")
-        fleet.reload(config)
-        _check_descriptors(len(config.gateways))
-        _log.info("configuration read again", extra={"gateways": len(config.gateways)})
-        return None
+            raise
+        return partial(_adopt, fleet, config)
 
-    return reload
+    return read
+
+
+def _adopt(fleet: Fleet, config: Config) -> None:
+    if config.web != fleet.config.web:
+        _log.warning("web: what has changed here takes effect when the exporter starts anew")
+    fleet.reload(config)
+    _check_descriptors(len(config.gateways))
+    _log.info("configuration read again", extra={"gateways": len(config.gateways)})
 
 
 def _check_descriptors(gateways: int) -> None:

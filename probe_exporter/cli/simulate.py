@@ -204,8 +204,9 @@ def _serve(settings: Settings, path: Path, listen_address: str) -> None:
     from dataclasses import replace
 
     from probe_exporter.cli import serve
+    from probe_exporter.web import WebOptions
 
-    serve.run(replace(settings, config_file=path), listen_address)
+    serve.run(replace(settings, config_file=path), WebOptions(listen_addresses=(listen_address,)))
 
 
 def _wait() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Final
 
 from prometheus_client.exposition import generate_latest as generate_text
@@ -17,16 +18,20 @@ from probe_exporter.metrics.exposition import Format, render
 from probe_exporter.metrics.filled import FilledMetric
 from probe_exporter.probe import Prober, probe_deadline
 from probe_exporter.telemetry import Telemetry
+from probe_exporter.web import pages
 from probe_exporter.web.discovery import target_groups
 from probe_exporter.web.messages import Answer, BadRequestError, Receive, Request, Scope, Send
 from probe_exporter.web.negotiation import choose_format
 from probe_exporter.web.options import WebOptions
 from probe_exporter.web.probing import OverloadedError, ProbeRunner
+from probe_exporter.web.reloading import Reloading
 
 Handler = Callable[[Request], Awaitable[Answer]]
 
 TIMEOUT_HEADER: Final = "x-prometheus-scrape-timeout-seconds"
 _READING: Final = ("GET", "HEAD")
+_WITH_ANY_PREFIX: Final = ("/-/healthy", "/-/ready")
+"""What a health check asks: it comes past the proxy that knows of --web.route-prefix."""
 _GATEWAY_PAGES: Final = "/gateways/"
 
 
@@ -43,6 +48,7 @@ class Application:
         self._telemetry = telemetry
         self._options = options
         self.runner = ProbeRunner(prober, telemetry, len(fleet.sites))
+        self._reloading = Reloading(options.reload, self._resize) if options.reload else None
         self._routes: dict[str, Handler] = {
             "/": self._index,
             "/style.css": self._style,
@@ -54,6 +60,7 @@ class Application:
             "/-/ready": self._ready,
             options.metrics_path: self._metrics,
         }
+        self._links = pages.Links(options.external_path, options.metrics_path)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
@@ -64,7 +71,7 @@ class Application:
             request = Request.of(scope)
             answer = await self._answer(request)
         except BadRequestError as error:
-            answer = Answer.line(400, str(error))
+            answer = Answer.refusal(error)
         except OverloadedError:
             answer = Answer.line(
                 503, "too many probes are running, or the exporter is shutting down", Retry_After="5"
@@ -72,16 +79,29 @@ class Application:
         await answer.send(request, send)
 
     async def _answer(self, request: Request) -> Answer:
+        request = self._below_the_prefix(request)
         if request.path == "/-/reload":
-            return self._reload(request)
+            return await self._reload(request)
         handler = self._routes.get(request.path)
         if handler is None and request.path.startswith(_GATEWAY_PAGES):
             handler = self._gateway
         if handler is None:
-            return Answer.line(404, "there is nothing here; / lists what there is")
+            return Answer.line(
+                404, f"there is nothing here; {self._options.routes_below}/ lists what there is"
+            )
         if request.method not in _READING:
             return Answer.line(405, "only GET and HEAD are answered here", Allow="GET, HEAD")
         return await handler(request)
+
+    def _below_the_prefix(self, request: Request) -> Request:
+        """The request as it were without --web.route-prefix; an empty path where it does not begin with that."""
+        prefix = self._options.routes_below
+        if not prefix or request.path in _WITH_ANY_PREFIX:
+            return request
+        if request.path == prefix:
+            return replace(request, path="/")
+        below = request.path.startswith(f"{prefix}/")
+        return replace(request, path=request.path.removeprefix(prefix) if below else "")
 
     # Probes
 
@@ -124,7 +144,7 @@ class Application:
     # Discovery and management
 
     async def _discovery(self, request: Request) -> Answer:
-        return target_groups(self._fleet.config, request, self._options.external_url)
+        return target_groups(self._fleet.config, request, self._options)
 
     async def _config(self, request: Request) -> Answer:
         return Answer(200, self._fleet.config.as_yaml().encode("utf-8"))
@@ -137,44 +157,63 @@ class Application:
             return Answer.line(503, "shutting down")
         return Answer.line(200, "ready")
 
-    def _reload(self, request: Request) -> Answer:
+    async def _reload(self, request: Request) -> Answer:
         if request.method != "POST":
             return Answer.line(405, "a reload is asked for with POST", Allow="POST")
         if not self._options.enable_lifecycle:
             return Answer.line(
                 403, "reloading over HTTP is off; start with --web.enable-lifecycle, or send SIGHUP"
             )
-        problem = self.reload()
+        if "origin" in request.headers or "sec-fetch-site" in request.headers:
+            # A page of somebody else may make a browser send this; none of ours does.
+            return Answer.line(403, "a reload is not taken from a browser; use curl -X POST, or send SIGHUP")
+        if self.runner.draining or self._reloading is None:
+            raise OverloadedError
+        problem = await self._reloading.reload()
         if problem is not None:
             return Answer(500, f"the configuration stays as it was:\n{problem}\n".encode())
         return Answer.line(200, "configuration read again")
 
-    def reload(self) -> str | None:
-        """Read the configuration again; what is wrong with it, None where nothing is."""
-        if self._options.reload is None:
-            return None
-        problem = self._options.reload()
+    def _resize(self) -> None:
         self.runner.resize(len(self._fleet.sites))
-        return problem
+
+    # The server's side
+
+    def request_reload(self) -> None:
+        """Read the configuration again soon: once, however many signals ask for it."""
+        if self._reloading is not None:
+            self._reloading.request()
+
+    @property
+    def busy(self) -> bool:
+        """Return True if a thread is at work that nobody waits for."""
+        return self.runner.busy or (self._reloading is not None and self._reloading.busy)
+
+    def drain(self, seconds: float) -> None:
+        """Take no new probes and no reload; running probes answer within ``seconds``."""
+        self.runner.drain(seconds)
+        if self._reloading is not None:
+            self._reloading.close()
+
+    def close(self) -> None:
+        """Let the threads go; one that is stuck is not waited for."""
+        self.runner.close()
+        if self._reloading is not None:
+            self._reloading.close()
 
     # Pages
 
     async def _index(self, request: Request) -> Answer:
-        from probe_exporter.web import pages
-
-        return pages.fleet_page(self._fleet, self._options.metrics_path)
+        request.refuse_others()
+        return pages.fleet_page(self._fleet, self._links)
 
     async def _gateway(self, request: Request) -> Answer:
-        from probe_exporter.web import pages
-
         site = self._fleet.sites.get(request.path.removeprefix(_GATEWAY_PAGES))
         if site is None:
             return Answer.line(404, "no gateway of this name is configured; / lists them")
-        return pages.gateway_page(site, self._options.metrics_path)
+        return pages.gateway_page(site, self._links)
 
     async def _style(self, request: Request) -> Answer:
-        from probe_exporter.web import pages
-
         return pages.style_sheet()
 
     async def _no_icon(self, request: Request) -> Answer:

@@ -27,6 +27,18 @@ _MAX_PARAMETERS = 100
 class BadRequestError(Exception):
     """The request cannot be understood; the message is what the client reads, and repeats nothing it sent."""
 
+    closes = False
+    """Set where nothing that follows on the connection can be trusted."""
+
+
+class AmbiguousLengthError(BadRequestError):
+    """Content-Length beside Transfer-Encoding: a proxy before us may see another end of this request than we do."""
+
+    closes = True
+
+    def __init__(self) -> None:
+        super().__init__("Content-Length and Transfer-Encoding exclude one another")
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -45,7 +57,7 @@ class Request:
 
     @classmethod
     def of(cls, scope: Scope) -> Request:
-        """The request in an ASGI scope. Raises BadRequestError for a query that is none, and for a head too long."""
+        """The request in an ASGI scope. Raises BadRequestError where the head is too long or cannot be understood."""
         headers: dict[str, str] = {}
         # The server bounds a head that comes in pieces; one that comes at once is bounded here.
         length = len(scope["path"]) + len(scope["query_string"])
@@ -54,6 +66,8 @@ class Request:
         for raw_name, raw_value in scope["headers"]:
             name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
             headers[name] = f"{headers[name]},{value}" if name in headers else value
+        if "content-length" in headers and "transfer-encoding" in headers:
+            raise AmbiguousLengthError
         return cls(
             scope["method"], scope["path"], headers, _query(scope["query_string"]), scope["scheme"] or "http"
         )
@@ -64,6 +78,17 @@ class Request:
         if len(values) > 1:
             raise BadRequestError(f"the parameter {name} is given more than once")
         return values[0] if values else None
+
+    def refuse_others(self, *names: str, beginning: str | None = None) -> None:
+        """Raise BadRequestError for a parameter that has none of these names and does not begin so."""
+        for name in self.query:
+            if name not in names and not (beginning is not None and name.startswith(beginning)):
+                known = [*names, *([f"{beginning}<name>"] if beginning is not None else [])]
+                raise BadRequestError(
+                    f"there is a parameter that is not known here; known are {', '.join(known)}"
+                    if known
+                    else "there is a parameter, and none is known here"
+                )
 
 
 def _query(raw: bytes) -> dict[str, list[str]]:
@@ -91,21 +116,25 @@ class Answer:
         named = {key.replace("_", "-"): value for key, value in headers.items()}
         return cls(status, f"{text}\n".encode(), PLAIN, named)
 
+    @classmethod
+    def refusal(cls, error: BadRequestError) -> Answer:
+        """The answer to a request that cannot be understood."""
+        return cls.line(400, str(error), **({"Connection": "close"} if error.closes else {}))
+
     async def send(self, request: Request, send: Send) -> None:
         """Send it, packed where the client takes that and it is worth it; without the body to a HEAD."""
         body = self.body
-        headers = [
-            (b"content-type", self.content_type.encode("latin-1")),
-            (b"x-content-type-options", b"nosniff"),
-            (b"vary", b"Accept, Accept-Encoding"),
-            *(
-                (name.lower().encode("latin-1"), value.encode("latin-1"))
-                for name, value in self.headers.items()
-            ),
-        ]
+        headers = {
+            "content-type": self.content_type,
+            "x-content-type-options": "nosniff",
+            "vary": "Accept, Accept-Encoding",
+            "cache-control": "no-store",  # every answer is of its moment; a proxy on the way would keep it
+            **{name.lower(): value for name, value in self.headers.items()},
+        }
         if len(body) >= _WORTH_PACKING and accepts_gzip(request.headers.get("accept-encoding", "")):
             body = gzip.compress(body, 1, mtime=0)
-            headers.append((b"content-encoding", b"gzip"))
-        headers.append((b"content-length", str(len(body)).encode("ascii")))
-        await send({"type": "http.response.start", "status": self.status, "headers": headers})
+            headers["content-encoding"] = "gzip"
+        headers["content-length"] = str(len(body))
+        encoded = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+        await send({"type": "http.response.start", "status": self.status, "headers": encoded})
         await send({"type": "http.response.body", "body": b"" if request.method == "HEAD" else body})

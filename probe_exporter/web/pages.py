@@ -65,18 +65,26 @@ def style_sheet() -> Answer:
     return Answer(200, style, "text/css; charset=utf-8", {"cache-control": "max-age=300"})
 
 
-def fleet_page(fleet: Fleet, metrics_path: str) -> Answer:
+@dataclass(frozen=True, slots=True)
+class Links:
+    """Where the links of a page lead. ``root`` stands before every path, and is empty without a proxy's path."""
+
+    root: str
+    metrics_path: str
+
+
+def fleet_page(fleet: Fleet, links: Links) -> Answer:
     """The fleet at a glance, the troubled first."""
     rows = sorted((_row(site) for site in fleet.sites.values()), key=lambda row: (row.rank, row.name))
-    return _page("fleet.html", rows=rows, metrics_path=metrics_path, counts=_counts(rows))
+    return _page("fleet.html", rows=rows, links=links, counts=_counts(rows))
 
 
-def gateway_page(site: Site, metrics_path: str) -> Answer:
+def gateway_page(site: Site, links: Links) -> Answer:
     """One gateway in detail."""
     return _page(
         "gateway.html",
         row=_row(site),
-        metrics_path=metrics_path,
+        links=links,
         last=site.last,
         flows=_flows(_readings(site)),
         history=list(reversed(list(site.history))),

@@ -1,294 +1,293 @@
-"""TLS and basic auth for the exporter's own port, in the format of Prometheus' exporter-toolkit."""
+"""TLS, passwords and headers of the exporter's own port: a file in the format of Prometheus' exporter-toolkit.
+
+Of that format the README lists what is taken. One thing differs on purpose: an empty file is a mistake, as a power cut
+leaves one behind; a port that is open to all is asked for by ``{}``.
+"""
 
 from __future__ import annotations
 
-import asyncio
-import hmac
-import logging
-import secrets
+import re
 import ssl
-from base64 import b64decode
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
+from probe_exporter.errors import ConfigurationError
+from probe_exporter.sources import Notes, Place, open_source, said
+from probe_exporter.typed_yaml import Value
 
-from probe_exporter.errors import ConfigurationError, Mistake
-from probe_exporter.web.messages import Answer, App, BadRequestError, Receive, Request, Scope, Send
+CLIENT_AUTH: Final = {
+    "NoClientCert": ssl.CERT_NONE,
+    "VerifyClientCertIfGiven": ssl.CERT_OPTIONAL,
+    "RequireAndVerifyClientCert": ssl.CERT_REQUIRED,
+}
+VERSIONS: Final = {"TLS12": ssl.TLSVersion.TLSv1_2, "TLS13": ssl.TLSVersion.TLSv1_3}
+SUITES: Final = {
+    "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256": "ECDHE-ECDSA-AES128-GCM-SHA256",
+    "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384": "ECDHE-ECDSA-AES256-GCM-SHA384",
+    "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256": "ECDHE-ECDSA-CHACHA20-POLY1305",
+    "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA": "ECDHE-ECDSA-AES128-SHA",
+    "TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA": "ECDHE-ECDSA-AES256-SHA",
+    "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256": "ECDHE-RSA-AES128-GCM-SHA256",
+    "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384": "ECDHE-RSA-AES256-GCM-SHA384",
+    "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256": "ECDHE-RSA-CHACHA20-POLY1305",
+    "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA": "ECDHE-RSA-AES128-SHA",
+    "TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA": "ECDHE-RSA-AES256-SHA",
+    "TLS_RSA_WITH_AES_128_GCM_SHA256": "AES128-GCM-SHA256",
+    "TLS_RSA_WITH_AES_256_GCM_SHA384": "AES256-GCM-SHA384",
+    "TLS_RSA_WITH_AES_128_CBC_SHA": "AES128-SHA",
+    "TLS_RSA_WITH_AES_256_CBC_SHA": "AES256-SHA",
+}
+"""Go's names of the cipher suites of TLS 1.2, and OpenSSL's."""
 
-log = logging.getLogger(__name__)
+SUITES_OF_TLS13: Final = {"TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"}
+"""Always offered, as in Go."""
 
-_TLS_KEYS: Final = {"cert_file", "key_file", "client_ca_file", "client_auth_type", "min_version"}
-_CLIENT_AUTH: Final = {"NoClientCert": ssl.CERT_NONE, "RequireAndVerifyClientCert": ssl.CERT_REQUIRED}
-_VERSIONS: Final = {"TLS12": ssl.TLSVersion.TLSv1_2, "TLS13": ssl.TLSVersion.TLSv1_3}
-_MOST_KNOWN: Final = 1024
-_DUMMY: Final = b"$2b$10$abcdefghijklmnopqrstuuzZ4lCyx7pXx0yEJm0LBVQmVJ5kCkbKa"
-"""A hash that no password has: an unknown user costs the time of a known one."""
+HEADERS: Final = {
+    "Content-Security-Policy": None,
+    "Strict-Transport-Security": None,
+    "X-Content-Type-Options": ("nosniff",),
+    "X-Frame-Options": ("deny", "sameorigin"),
+    "X-XSS-Protection": None,
+}
+"""The headers that may be configured, and their values where there are but a few."""
 
-_Wrong = Callable[[str, str], None]
-"""Takes note of a mistake: where in the file, and what is wrong."""
+_SECTIONS: Final = {
+    "tls_server_config": {
+        *("cert_file", "key_file", "client_ca_file", "client_auth_type", "min_version", "max_version"),
+        *("cipher_suites", "prefer_server_cipher_suites"),
+    },
+    "http_server_config": {"http2", "headers"},
+    "basic_auth_users": None,
+}
+_BCRYPT: Final = re.compile(r"\$2[aby]\$(?:0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{53}")
+_HEADER_VALUE: Final = re.compile(r"[!-~](?:[ -~]*[!-~])?")
+
+Stamp = tuple[int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class _Tls:
-    """The part about TLS. ``pair`` are the files of certificate and key; ``fixed`` is what only a start can change."""
+class TlsSettings:
+    """``client_auth`` is the word of the file."""
 
     context: ssl.SSLContext
-    pair: tuple[Path, Path]
-    fixed: tuple[str, str, bytes]
+    client_auth: str
 
 
 @dataclass(frozen=True, slots=True)
-class _Settings:
-    """What one reading of the file said. Hashes are bcrypt's."""
+class WebSettings:
+    """What one reading of the file said. ``users`` have bcrypt hashes; None where the file does not speak of users.
 
-    tls: _Tls | None = None
-    users: dict[str, bytes] = field(default_factory=dict)
-
-
-class WebSecurity:
-    """The settings in force. The files are read again when they change; a bad one changes nothing but the log.
-
-    Users and certificate follow the files; everything else about TLS is decided at the start.
+    ``headers`` are those of every answer, their names in lower case.
     """
 
-    def __init__(self, path: Path | None, settings: _Settings) -> None:
-        self._path = path
-        self._settings = settings
-        self._stamp = self._stamp_now()
-        self._key = secrets.token_bytes(32)
-        self._right: set[bytes] = set()
-        self._wrong: set[bytes] = set()
-
-    @classmethod
-    def load(cls, path: Path | None) -> WebSecurity:
-        """From the file, or without any where there is none. Raises ConfigurationError with every mistake."""
-        return cls(path, _Settings() if path is None else _read(path))
-
-    @property
-    def tls(self) -> bool:
-        """Whether the port speaks TLS."""
-        return self._settings.tls is not None
-
-    def ssl_context(self) -> ssl.SSLContext:
-        """The context of the listening socket."""
-        if self._settings.tls is None:
-            raise ValueError("no TLS is configured")
-        return self._settings.tls.context
-
-    def guard(self, app: App) -> App:
-        """The application behind basic auth, where users are configured now or may be later."""
-        if self._path is None:
-            return app
-
-        async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
-            self.refresh()
-            if self._settings.users and scope["type"] == "http":
-                try:
-                    request = Request.of({**scope, "query_string": b""})
-                except BadRequestError as error:
-                    await Answer.line(400, str(error)).send(Request.unread(scope), send)
-                    return
-                if not await self.admits(request.headers.get("authorization", "")):
-                    challenge = 'Basic realm="probe_exporter"'
-                    refusal = Answer.line(401, "a user and a password are needed", WWW_Authenticate=challenge)
-                    await refusal.send(request, send)
-                    return
-            await app(scope, receive, send)
-
-        return guarded
-
-    def refresh(self) -> None:
-        """Read the files again where one changed. Handshakes to come take a new certificate over."""
-        stamp = self._stamp_now()
-        if self._path is None or stamp == self._stamp:
-            return
-        self._stamp = stamp
-        try:
-            self._adopt(_read(self._path))
-        except ConfigurationError as error:
-            log.error("the web configuration stays as it was: %s", error)
-        else:
-            log.info("web configuration read again: %s", self._path)
-
-    def _adopt(self, fresh: _Settings) -> None:
-        """Put other settings in force. Raises ConfigurationError for what only a start can change."""
-        tls = self._settings.tls
-        if (fresh.tls and fresh.tls.fixed) != (tls and tls.fixed):
-            problem = "only users, cert_file and key_file can change without a restart"
-            raise ConfigurationError((Mistake(str(self._path), None, "tls_server_config", problem),))
-        if tls is not None and fresh.tls is not None:
-            tls.context.load_cert_chain(*fresh.tls.pair, password="")
-            fresh = replace(fresh, tls=replace(fresh.tls, context=tls.context))
-        self._settings = fresh
-        self._right.clear()
-        self._wrong.clear()
-
-    def _stamp_now(self) -> tuple[object, ...]:
-        """What changes when one of the files does."""
-        if self._path is None:
-            return ()
-        tls = self._settings.tls
-        return tuple(_stamp(path) for path in (self._path, *(tls.pair if tls else ())))
-
-    async def admits(self, authorization: str) -> bool:
-        """Whether an Authorization header names a user with the right password.
-
-        bcrypt is slow on purpose, so it runs in a thread: guesses must not hold up the loop and every probe in it.
-        """
-        scheme, _, encoded = authorization.partition(" ")
-        if scheme.lower() != "basic":
-            return False
-        try:
-            user, _, password = b64decode(encoded, validate=True).decode("utf-8").partition(":")
-        except ValueError:
-            return False
-        stored = self._settings.users.get(user, _DUMMY)
-        # The key is random per process, and the parts cannot run into one another: a poisoned cache stays out.
-        parts = (user.encode(), stored, password.encode())
-        mark = hmac.digest(
-            self._key, b"".join(len(part).to_bytes(4, "big") + part for part in parts), "sha256"
-        )
-        if mark in self._right or mark in self._wrong:
-            return mark in self._right
-        verdict = await asyncio.to_thread(_check, password, stored) and user in self._settings.users
-        # Guesses have a place of their own: however many there are, they push nobody out who is known.
-        known = self._right if verdict else self._wrong
-        if len(known) >= _MOST_KNOWN:
-            known.clear()
-        known.add(mark)
-        return verdict
+    tls: TlsSettings | None = None
+    users: dict[str, bytes] | None = None
+    headers: dict[bytes, bytes] = field(default_factory=dict)
 
 
-def _check(password: str, stored: bytes) -> bool:
-    import bcrypt
-
-    try:
-        return bcrypt.checkpw(password.encode("utf-8")[:72], stored)
-    except ValueError:
-        return False
-
-
-def _stamp(path: Path) -> tuple[int, int] | None:
+def stamp(path: Path) -> Stamp | None:
+    """What changes when a file does; None where there is none."""
     try:
         status = path.stat()
     except OSError:
         return None
-    return status.st_mtime_ns, status.st_ino
+    return status.st_mtime_ns, status.st_ino, status.st_size
 
 
-def _read(path: Path) -> _Settings:
-    """The settings in a file. Raises ConfigurationError with every mistake."""
-    mistakes: list[Mistake] = []
+class WebConfigFile:
+    """The file and those that it names. ``seen`` are their stamps from before they were last read."""
 
-    def wrong(where: str, problem: str) -> None:
-        mistakes.append(Mistake(str(path), None, where, problem))
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.seen: dict[Path, Stamp | None] = {}
+        self._notes = Notes()
 
-    document = _document(path)
-    for key in document.keys() - {"tls_server_config", "basic_auth_users"}:
-        wrong(str(key), "is not supported here; tls_server_config and basic_auth_users are")
-    users = _users(document.get("basic_auth_users"), wrong)
-    tls = _tls(path, document.get("tls_server_config"), wrong)
-    if mistakes:
-        raise ConfigurationError(tuple(mistakes))
-    return _Settings(tls, users)
+    def read(self) -> WebSettings:
+        """The settings. Raises ConfigurationError with every mistake."""
+        self.seen = {self.path: stamp(self.path)}
+        self._notes = Notes()
+        source = open_source(self.path, 0, self._notes)
+        settings = WebSettings()
+        if source is not None:
+            settings = self._settings(Place(source), source.root)
+        mistakes = self._notes.ordered()
+        if mistakes:
+            raise ConfigurationError(mistakes)
+        return settings
 
-
-def _document(path: Path) -> dict[Any, Any]:
-    try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeError, yaml.YAMLError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        problem = getattr(error, "strerror", None) or "is no YAML document"
-        raise ConfigurationError(
-            (Mistake(str(path), mark.line + 1 if mark else None, "", problem.lower()),)
-        ) from error
-    if document is None:
-        return {}
-    if not isinstance(document, dict):
-        raise ConfigurationError((Mistake(str(path), None, "", "must be a mapping"),))
-    return document
-
-
-def _users(given: object, wrong: _Wrong) -> dict[str, bytes]:
-    if given is None:
-        return {}
-    if not isinstance(given, dict):
-        wrong("basic_auth_users", "must map user names to bcrypt hashes")
-        return {}
-    users = {}
-    for user, stored in given.items():
-        if (
-            not isinstance(stored, str)
-            or not stored.startswith(("$2a$", "$2b$", "$2y$"))
-            or len(stored) != 60
-        ):
-            wrong(f"basic_auth_users.{user}", "must be a bcrypt hash; htpasswd -nBC 10 makes one")
+    def _settings(self, place: Place, root: Value) -> WebSettings:
+        if root == "":
+            self._notes.add(place, "is empty; write {} for a port that is open to all")
+        elif not isinstance(root, dict):
+            self._notes.add(place, "must be a mapping")
         else:
-            users[str(user)] = stored.encode("ascii", "replace")
-    if users:
-        try:
-            import bcrypt  # noqa: F401
-        except ImportError:
-            wrong(
-                "basic_auth_users", "needs the package bcrypt: pip install 'powerwall-probe-exporter[bcrypt]'"
+            found = {
+                key: self._section(place.below(key), given, _SECTIONS[key])
+                for key, given in (self._section(place, root, set(_SECTIONS)) or {}).items()
+            }
+            return WebSettings(
+                self._tls(place.below("tls_server_config"), found.get("tls_server_config")),
+                self._users(place.below("basic_auth_users"), found.get("basic_auth_users")),
+                self._http(place.below("http_server_config"), found.get("http_server_config")),
             )
-    return users
+        return WebSettings()
 
-
-def _tls(path: Path, given: object, wrong: _Wrong) -> _Tls | None:
-    if given is None:
-        return None
-    if not isinstance(given, dict):
-        wrong("tls_server_config", "must be a mapping")
-        return None
-    for key in given.keys() - _TLS_KEYS:
-        wrong(f"tls_server_config.{key}", f"is not supported here; {', '.join(sorted(_TLS_KEYS))} are")
-    client_auth = str(given.get("client_auth_type", "NoClientCert"))
-    version = str(given.get("min_version", "TLS12"))
-    if client_auth not in _CLIENT_AUTH:
-        wrong("tls_server_config.client_auth_type", f"must be one of {', '.join(_CLIENT_AUTH)}")
-    if version not in _VERSIONS:
-        wrong("tls_server_config.min_version", f"must be one of {', '.join(_VERSIONS)}")
-    for key in ("cert_file", "key_file"):
-        if not isinstance(given.get(key), str):
-            wrong(f"tls_server_config.{key}", "is missing")
+    def _section(self, place: Place, given: Value, known: set[str] | None) -> dict[str, Value] | None:
+        """A mapping, and a mistake for each key in it that is not known; None where it is no mapping."""
+        if not isinstance(given, dict):
+            empty = "is empty; write {} where that is meant, or remove the line"
+            self._notes.add(place, empty if given == "" else "must be a mapping")
             return None
-    needs_authorities = client_auth == "RequireAndVerifyClientCert" or "client_ca_file" in given
-    if needs_authorities and not isinstance(given.get("client_ca_file"), str):
-        wrong("tls_server_config.client_ca_file", "is missing; client certificates are checked against it")
-        return None
-    if client_auth not in _CLIENT_AUTH or version not in _VERSIONS:
-        return None
-    return _load(path, given, client_auth, version, wrong)
+        taken = {key: value for key, value in given.items() if known is None or key in known}
+        for key in given.keys() - taken.keys():
+            what = ", ".join(sorted(known or ()))
+            self._notes.add(place.below(key), f"is not supported here; {what} are")
+        return taken
 
+    # Users and headers
 
-def _load(path: Path, given: dict[str, str], client_auth: str, version: str, wrong: _Wrong) -> _Tls | None:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = _VERSIONS[version]
-    pair = (path.parent / given["cert_file"], path.parent / given["key_file"])
-    authorities = b""
-    try:
-        context.load_cert_chain(*pair, password="")  # else OpenSSL would ask the terminal for it
-    except (OSError, ssl.SSLError) as error:
-        wrong("tls_server_config", f"cert_file and key_file cannot be used: {_reason(error)}")
+    def _users(self, place: Place, given: dict[str, Value] | None) -> dict[str, bytes] | None:
+        if given is None:
+            return None
+        for user, stored in given.items():
+            if not isinstance(stored, str) or not _BCRYPT.fullmatch(stored):
+                self._notes.add(place.below(user), "must be a bcrypt hash; htpasswd -nBC 10 makes one")
+        if given:
+            try:
+                import bcrypt  # noqa: F401
+            except ImportError:
+                self._notes.add(place, "needs the package bcrypt beside the exporter: pip install bcrypt")
+        return {user: str(stored).encode("ascii", "replace") for user, stored in given.items()}
+
+    def _http(self, place: Place, given: dict[str, Value] | None) -> dict[bytes, bytes]:
+        if given is None:
+            return {}
+        if given.get("http2", "false") != "false":
+            self._notes.add(place.below("http2"), "is not offered here; write false, or remove the line")
+        if "headers" not in given:
+            return {}
+        place = place.below("headers")
+        headers = {}
+        for name, value in (self._section(place, given["headers"], set(HEADERS)) or {}).items():
+            values = HEADERS[name]
+            if value == "":
+                continue
+            if values is not None and value not in values:
+                self._notes.add(place.below(name), f"must be {' or '.join(values)}")
+            elif not isinstance(value, str) or not _HEADER_VALUE.fullmatch(value):
+                self._notes.add(place.below(name), "must be one line of ASCII text")
+            else:
+                headers[name.lower().encode("ascii")] = value.encode("ascii")
+        return headers
+
+    # TLS
+
+    def _tls(self, place: Place, given: dict[str, Value] | None) -> TlsSettings | None:
+        if given is None:
+            return None
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        client_auth = self._word(place, given, "client_auth_type", "NoClientCert", CLIENT_AUTH)
+        self._versions(place, given, context)
+        self._suites(place, given, context)
+        self._pair(place, given, context)
+        self._authorities(place, given, context, client_auth)
+        if client_auth is not None:
+            context.verify_mode = CLIENT_AUTH[client_auth]
+        return TlsSettings(context, client_auth or "")
+
+    def _word(
+        self, place: Place, given: dict[str, Value], key: str, default: str, known: dict[str, Any]
+    ) -> str | None:
+        value = given.get(key, default)
+        if isinstance(value, str) and value in known:
+            return value
+        self._notes.add(place.below(key), f"must be one of {', '.join(known)}")
         return None
-    if "client_ca_file" in given:
+
+    def _versions(self, place: Place, given: dict[str, Value], context: ssl.SSLContext) -> None:
+        least = self._word(place, given, "min_version", "TLS12", VERSIONS)
+        most = self._word(place, given, "max_version", "TLS13", VERSIONS)
+        if least is None or most is None:
+            return
+        if VERSIONS[least] > VERSIONS[most]:
+            self._notes.add(place.below("min_version"), "must not be above max_version")
+            return
+        context.minimum_version, context.maximum_version = VERSIONS[least], VERSIONS[most]
+
+    def _suites(self, place: Place, given: dict[str, Value], context: ssl.SSLContext) -> None:
+        if (
+            self._word(place, given, "prefer_server_cipher_suites", "true", {"true": True, "false": False})
+            == "false"
+        ):
+            context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
+        names = given.get("cipher_suites")
+        place = place.below("cipher_suites")
+        if names is None:
+            return
+        if not isinstance(names, list):
+            self._notes.add(place, "must be a list")
+            return
+        for number, name in enumerate(names):
+            if not isinstance(name, str) or name not in SUITES.keys() | SUITES_OF_TLS13:
+                self._notes.add(
+                    place.below(number), "is not a cipher suite of this port; the README lists them"
+                )
+                return
+        chosen = [SUITES[name] for name in names if isinstance(name, str) and name in SUITES]
         try:
-            authorities = (path.parent / given["client_ca_file"]).read_bytes()
-            context.load_verify_locations(cadata=authorities.decode("ascii"))
-        except (OSError, ssl.SSLError, UnicodeError) as error:
-            wrong("tls_server_config.client_ca_file", f"cannot be used: {_reason(error)}")
+            if chosen:
+                context.set_ciphers(":".join(chosen))
+            elif names:
+                context.minimum_version = ssl.TLSVersion.TLSv1_3
+        except ssl.SSLError:
+            self._notes.add(place, "has no suite that this system's OpenSSL offers")
+
+    def _file_of(
+        self, place: Place, given: dict[str, Value], key: str, why: str = "is missing"
+    ) -> Path | None:
+        """The file that a key names, its stamp taken before anybody reads it."""
+        name = given.get(key)
+        if not isinstance(name, str) or not name:
+            self._notes.add(place.below(key), why)
             return None
-    context.verify_mode = _CLIENT_AUTH[client_auth]
-    return _Tls(context, pair, (client_auth, version, authorities))
+        path = place.locate(name)
+        self.seen[path] = stamp(path)
+        return path
 
+    def _pair(self, place: Place, given: dict[str, Value], context: ssl.SSLContext) -> None:
+        certificate, key = (self._file_of(place, given, name) for name in ("cert_file", "key_file"))
+        if certificate is None or key is None:
+            return
+        try:
+            context.load_cert_chain(
+                certificate, key, password=""
+            )  # else OpenSSL would ask the terminal for it
+        except ssl.SSLError as error:
+            reason = (error.reason or "not a PEM file").replace("_", " ").lower()
+            self._notes.add(place, f"cert_file and key_file cannot be used: {reason}")
+        except OSError as error:
+            self._notes.add(place, f"cert_file and key_file cannot be used: {said(error)}")
 
-def _reason(error: Exception) -> str:
-    return (
-        (getattr(error, "reason", None) or getattr(error, "strerror", None) or "no PEM file")
-        .replace("_", " ")
-        .lower()
-    )
+    def _authorities(
+        self, place: Place, given: dict[str, Value], context: ssl.SSLContext, client_auth: str | None
+    ) -> None:
+        needed = client_auth == "RequireAndVerifyClientCert"
+        if not needed and "client_ca_file" not in given:
+            return
+        if client_auth == "NoClientCert":
+            self._notes.add(
+                place.below("client_auth_type"),
+                "must be RequireAndVerifyClientCert where client_ca_file is given; else nobody is checked",
+            )
+        path = self._file_of(
+            place, given, "client_ca_file", "is missing; client certificates are checked against it alone"
+        )
+        if path is None:
+            return
+        try:
+            context.load_verify_locations(cadata=path.read_bytes().decode("ascii", "ignore"))
+        except (ssl.SSLError, ValueError):
+            self._notes.add(place, "client_ca_file holds no certificate")
+        except OSError as error:
+            self._notes.add(place, f"client_ca_file cannot be read: {said(error)}")

@@ -1,0 +1,132 @@
+"""Basic auth against bcrypt hashes, which are slow on purpose: in one thread, with a short queue."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import secrets
+from base64 import b64decode
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+MOST_WAITING: Final = 32
+"""Passwords that wait for the thread; whoever comes then is told to come again."""
+
+_MOST_KNOWN: Final = 1024
+_NOBODY: Final = "$2b${cost:02d}$abcdefghijklmnopqrstuuzZ4lCyx7pXx0yEJm0LBVQmVJ5kCkbKa"
+"""A hash that no password has."""
+
+
+class TooManyGuessesError(Exception):
+    """No more passwords are checked now: too many wait already, or the exporter is shutting down."""
+
+
+class PasswordCheck:
+    """Checks passwords, and remembers verdicts so that bcrypt's price is paid once.
+
+    Known passwords and guesses have places of their own: however many guesses there are, they push nobody out.
+    """
+
+    def __init__(self) -> None:
+        self._key = secrets.token_bytes(32)
+        self._right: set[bytes] = set()
+        self._wrong: set[bytes] = set()
+        self._thread = ThreadPoolExecutor(1, "password")
+        self._waiting = 0
+        self._closed = False
+
+    @property
+    def busy(self) -> bool:
+        """Return True if a password is being checked."""
+        return self._waiting > 0
+
+    def start(self) -> None:
+        """Have the thread and bcrypt ready, before threads or descriptors run out. Raises ImportError."""
+        import bcrypt  # noqa: F401
+
+        self._thread.submit(int)
+
+    def forget(self) -> None:
+        """Forget all verdicts: the users have changed."""
+        self._right.clear()
+        self._wrong.clear()
+
+    def close(self) -> None:
+        """Check no more; whoever waits gets TooManyGuessesError."""
+        self._closed = True
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    async def admits(self, users: Mapping[str, bytes], authorization: str) -> bool:
+        """Return True if an Authorization header names a user with the right password.
+
+        Raises TooManyGuessesError.
+        """
+        scheme, _, encoded = authorization.partition(" ")
+        if scheme.lower() != "basic":
+            return False
+        try:
+            user, _, password = b64decode(encoded, validate=True).decode("utf-8").partition(":")
+        except ValueError:
+            return False
+        # The key is random per process, and the parts cannot run into one another: a poisoned cache stays out.
+        parts = (user.encode(), users.get(user, b""), password.encode())
+        mark = hmac.digest(
+            self._key, b"".join(len(part).to_bytes(4, "big") + part for part in parts), "sha256"
+        )
+        if mark in self._right or mark in self._wrong:
+            return mark in self._right
+        verdict = await self._verdict(users, user, password)
+        known = self._right if verdict else self._wrong
+        if len(known) >= _MOST_KNOWN:
+            known.clear()
+        known.add(mark)
+        return verdict
+
+    async def _verdict(self, users: Mapping[str, bytes], user: str, password: str) -> bool:
+        if self._closed or self._waiting >= MOST_WAITING:
+            raise TooManyGuessesError
+        self._waiting += 1
+        work = asyncio.get_running_loop().run_in_executor(self._thread, check, users, user, password)
+        work.add_done_callback(self._one_less)
+        try:
+            return await work
+        except asyncio.CancelledError:
+            if not self._closed:
+                raise
+            raise TooManyGuessesError from None
+
+    def _one_less(self, _: object) -> None:
+        self._waiting -= 1
+
+
+def check(users: Mapping[str, bytes], user: str, password: str) -> bool:
+    """Return True if this is the user's password.
+
+    A wrong one costs as much time as the dearest hash, whoever is named, so that time tells nothing about users:
+    after a hash of cost c come others of cost c, c+1 … up to the dearest, and 2^c + 2^c + 2^(c+1) + … is a power of 2.
+    """
+    dearest = max(map(cost, users.values()))
+    stored = users.get(user)
+    if stored is None:
+        _matches(password, _NOBODY.format(cost=dearest).encode("ascii"))
+        return False
+    if _matches(password, stored):
+        return True
+    for dummy in range(cost(stored), dearest):
+        _matches(password, _NOBODY.format(cost=dummy).encode("ascii"))
+    return False
+
+
+def cost(stored: bytes) -> int:
+    """The cost of a hash, as a power of two."""
+    return int(stored[4:6])
+
+
+def _matches(password: str, stored: bytes) -> bool:
+    import bcrypt
+
+    try:
+        return bcrypt.checkpw(password.encode("utf-8")[:72], stored)
+    except ValueError:
+        return False

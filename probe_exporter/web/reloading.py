@@ -1,0 +1,77 @@
+"""Reading the configuration again while the exporter runs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+from probe_exporter.errors import ProbeExporterError
+
+QUIET: Final = 0.2
+"""Seconds without a further signal after which a reload begins: a storm of signals is one reload."""
+
+LONGEST_STORM: Final = 5.0
+"""Seconds after the first signal of a storm at which the reload begins all the same."""
+
+Read = Callable[[], Callable[[], None]]
+"""Reads the configuration and gives what puts it in force. Raises ProbeExporterError where it has a mistake."""
+
+
+class Reloading:
+    """One reload at a time; ``after`` each that succeeds, a call.
+
+    A thread reads the files: those of a large fleet take seconds.
+    """
+
+    def __init__(self, read: Read, after: Callable[[], None]) -> None:
+        self._read = read
+        self._after = after
+        self._thread = ThreadPoolExecutor(1, "reload")
+        self._turn = asyncio.Lock()
+        self._closed = False
+        self._first_signal = 0.0
+        self._due: asyncio.TimerHandle | None = None
+        self._tasks: set[asyncio.Task[str | None]] = set()
+
+    @property
+    def busy(self) -> bool:
+        """Return True if files are being read."""
+        return self._turn.locked()
+
+    def request(self) -> None:
+        """Reload soon: once, however many ask."""
+        if self._closed:
+            return
+        loop = asyncio.get_running_loop()
+        if self._due is None:
+            self._first_signal = loop.time()
+        else:
+            self._due.cancel()
+        moment = min(loop.time() + QUIET, self._first_signal + LONGEST_STORM)
+        self._due = loop.call_at(moment, self._begin)
+
+    def _begin(self) -> None:
+        self._due = None
+        task = asyncio.get_running_loop().create_task(self.reload())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def reload(self) -> str | None:
+        """Read and put in force. What is wrong with the configuration, None where nothing is."""
+        async with self._turn:
+            try:
+                adopt = await asyncio.get_running_loop().run_in_executor(self._thread, self._read)
+            except ProbeExporterError as error:
+                return str(error)
+            adopt()
+            self._after()
+            return None
+
+    def close(self) -> None:
+        """Reload no more; files that are being read are not waited for."""
+        self._closed = True
+        if self._due is not None:
+            self._due.cancel()
+        self._thread.shutdown(wait=False, cancel_futures=True)

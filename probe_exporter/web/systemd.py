@@ -1,0 +1,46 @@
+"""The two things that systemd and a service tell each other: which sockets are open, and that it is ready."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from typing import Final
+
+from probe_exporter.errors import ConfigurationError, Mistake
+
+log = logging.getLogger(__name__)
+
+FIRST_DESCRIPTOR: Final = 3
+"""systemd hands its sockets over from this descriptor on."""
+
+
+def notify_ready() -> None:
+    """Tell systemd that the port answers, where it asked to be told (``Type=notify``)."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address:
+        return
+    if address.startswith("@"):
+        address = "\0" + address[1:]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as messenger:
+        try:
+            messenger.sendto(b"READY=1", address)
+        except OSError as error:
+            log.warning("systemd cannot be told that the exporter is ready: %s", error)
+
+
+def inherited_sockets() -> list[socket.socket]:
+    """The listening sockets of our ``.socket`` unit. Raises ConfigurationError where there are none."""
+    count = os.environ.pop("LISTEN_FDS", "")
+    if os.environ.pop("LISTEN_PID", "") != str(os.getpid()) or not count.isdecimal() or count == "0":
+        raise _unusable("systemd has handed no socket over; start the .socket unit, not the service alone")
+    sockets = [socket.socket(fileno=FIRST_DESCRIPTOR + number) for number in range(int(count))]
+    for one in sockets:
+        one.set_inheritable(False)
+        if one.type != socket.SOCK_STREAM or not one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            raise _unusable("a socket that systemd has handed over does not listen; use ListenStream=")
+    return sockets
+
+
+def _unusable(problem: str) -> ConfigurationError:
+    return ConfigurationError((Mistake("--web.systemd-socket", None, "", problem),))

@@ -30,7 +30,7 @@ from probe_exporter.schema import (
     WebConfig,
 )
 from probe_exporter.settings import Config, with_default_timeout
-from probe_exporter.sources import Notes, Place, Source, open_source
+from probe_exporter.sources import Notes, Place, Source, default_state_directory, open_source
 from probe_exporter.values import Address
 
 __all__ = [
@@ -275,9 +275,7 @@ class _Loading:
 
     def _state_directory(self, place: Place, name: str | None) -> Path | None:
         if name is None:
-            # systemd separates several directories by colons; the first is ours.
-            first = self._environment.get("STATE_DIRECTORY", "").partition(":")[0]
-            return Path(first) if first else None
+            return default_state_directory(self._environment)
         path = place.locate(name)
         if os.path.exists(path) and not os.path.isdir(path):
             self._mistakes.add(place, "is not a directory; name one, or a path where one can be made")

@@ -18,7 +18,7 @@ from probe_exporter.gateway.login import Login
 from probe_exporter.gateway.schedule import Schedule
 from probe_exporter.gateway.state import LoginStore
 from probe_exporter.metrics.filled import FilledMetric
-from probe_exporter.metrics.guard import CounterGuard
+from probe_exporter.metrics.guard import CounterGuard, HoldStore, Key
 from probe_exporter.metrics.probe import EndpointOutcome, Verdict
 from probe_exporter.readings import Reading, Readings
 from probe_exporter.telemetry import Telemetry
@@ -80,11 +80,15 @@ class ProbeResult:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A reading and when it was taken, in monotonic seconds of the clock in use and in Unix seconds."""
+    """A reading and when it was taken, in monotonic seconds of the clock in use and in Unix seconds.
+
+    ``held`` are its counters that must not be shown.
+    """
 
     reading: Reading
     at: float
     read_at: float
+    held: frozenset[Key] = frozenset()
 
 
 @dataclass(slots=True)
@@ -148,10 +152,16 @@ class Site:
 
 
 class Fleet:
-    """The sites by name and address. Swapped whole on reload: a reader sees the old fleet or the new one."""
+    """The sites by name and address. Swapped whole on reload: a reader sees the old fleet or the new one.
 
-    def __init__(self, config: Config, telemetry: Telemetry, clock: Clock | None = None) -> None:
+    ``one_off`` is for a program that probes each gateway once, and ends.
+    """
+
+    def __init__(
+        self, config: Config, telemetry: Telemetry, clock: Clock | None = None, *, one_off: bool = False
+    ) -> None:
         self.telemetry = telemetry
+        self._one_off = one_off
         self._clock = clock or SystemClock()
         self._lock = threading.Lock()
         self._config = config
@@ -199,9 +209,10 @@ class Fleet:
                 site.gateway.close()
 
     def close(self) -> None:
-        """Close the idle connections of every gateway."""
+        """Close the idle connections of every gateway, and save what its counters' guard holds back."""
         for site in self._sites.values():
             site.gateway.close()
+            site.memory.guard.close()
 
     def _site(
         self, config: Config, gateway: GatewayConfig, old: Site | None, store: LoginStore | None
@@ -212,7 +223,18 @@ class Fleet:
         if old is not None:
             login.follow(old.gateway.login)
         client = Gateway(gateway, self.telemetry, self._clock, login)
-        return Site(gateway, config.module_for, client, Memory(Schedule(gateway.name)))
+        guard = self._guard(config, gateway, old)
+        return Site(gateway, config.module_for, client, Memory(Schedule(gateway.name), guard=guard))
+
+    def _guard(self, config: Config, gateway: GatewayConfig, old: Site | None) -> CounterGuard:
+        """What is known of its counters belongs to a gateway's name and address, not to credentials."""
+        if old is not None and old.config.addresses == gateway.addresses:
+            return old.memory.guard
+        store = None
+        if config.state_directory is not None and not self._one_off:
+            addresses = tuple(address.text for address in gateway.addresses)
+            store = HoldStore(config.state_directory, self._clock, gateway.name, addresses)
+        return CounterGuard(gateway.name, store, one_off=self._one_off)
 
 
 def _identity(config: GatewayConfig) -> tuple[object, ...]:

@@ -19,6 +19,7 @@ from probe_exporter.gateway.endpoints import BY_NAME, DECISIVE, ENDPOINTS, Endpo
 from probe_exporter.gateway.schedule import Entry
 from probe_exporter.metrics import CATALOGUE
 from probe_exporter.metrics.assembly import Assembled, assemble
+from probe_exporter.metrics.guard import Key, counters
 from probe_exporter.metrics.probe import EndpointOutcome, Verdict, probe_metrics
 from probe_exporter.readings import ATTRIBUTES, Readings, read, without_names
 from probe_exporter.telemetry import Telemetry
@@ -253,12 +254,31 @@ class _Probe:
                 error = DecodeError(f"the answer of {name} holds nothing usable")
             else:
                 self._fresh.add(name)
-                self._memory.kept[name] = Kept(reading, now, fetched.read_at)
+                self._memory.kept[name] = self._judged(name, Kept(reading, now, fetched.read_at))
+                if name == "status":
+                    self._judge_again()
                 self._tell_words(name, reading.unknown)
         if error is not None:
             self._memory.kept.pop(name, None)
             self._cut_short |= isinstance(error, DeadlineError)
         self._schedule.note(fetched.endpoint, error, fetched.duration, now)
+
+    def _judged(self, name: str, kept: Kept) -> Kept:
+        """With what the counters' guard holds back of it."""
+        one = Readings()
+        setattr(one, ATTRIBUTES[name], kept.reading.value)
+        found = counters(CATALOGUE, one)
+        if not found:
+            return kept
+        status = self._memory.kept.get("status")
+        uptime = getattr(status.reading.value, "uptime", None) if status else None
+        return replace(kept, held=self._memory.guard.judge(found, kept.at, uptime))
+
+    def _judge_again(self) -> None:
+        """Zeros that came before the gateway told its uptime may be true ones."""
+        for name, kept in self._memory.kept.items():
+            if kept.held:
+                self._memory.kept[name] = self._judged(name, kept)
 
     def _tell_words(self, name: str, words: tuple[str, ...]) -> None:
         """Name each word that no firmware known to us says, once; a hostile gateway has a hundred at most."""
@@ -303,12 +323,10 @@ class _Probe:
         return readings
 
     def _assemble(self, readings: Readings) -> Assembled:
-        guard = self._memory.guard
-        uptime = readings.status.uptime if readings.status is not None else None
+        held = frozenset[Key]().union(*(kept.held for kept in self._memory.kept.values()))
 
         def admits(name: str, labels: tuple[str, ...], value: float) -> bool:
-            # Every counter comes from an endpoint of the fast tier, so it was read in this probe.
-            return guard.admits((name, labels), value, self._started, uptime)
+            return (name, labels) not in held
 
         return assemble(CATALOGUE, readings, self._module.collectors, admits)
 

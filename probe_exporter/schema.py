@@ -243,7 +243,10 @@ class Top:
         values.FILE_PATTERNS, None, "files with more gateways, or patterns such as `gateways.d/*.yaml`"
     )
     state_directory: str | None = key(
-        values.FILE, None, "where sessions and the memory of counters survive a restart"
+        values.FILE,
+        None,
+        "where sessions, and counters that are held back, survive a restart; by default `$STATE_DIRECTORY`, else "
+        "`$XDG_STATE_HOME/probe_exporter` or `~/.local/state/probe_exporter`, where that can be written",
     )
     device: Mapping[str, Any] | None = key(
         values.MAPPING, None, "the Go exporter's section: every key of a gateway is allowed in it"

@@ -11,6 +11,7 @@ import os
 import re
 import ssl
 import stat
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -182,3 +183,21 @@ class References:
 def world_readable(path: Path) -> bool:
     """Return True if everybody on this machine may read the file. Raises OSError."""
     return bool(path.stat().st_mode & stat.S_IROTH)
+
+
+def default_state_directory(environment: Mapping[str, str]) -> Path | None:
+    """Where state is kept unless the configuration says so; None where no such place can be written.
+
+    That is what systemd gives, else the user's own by the XDG base directory specification.
+    """
+    # systemd separates several directories by colons; the first is ours.
+    given = environment.get("STATE_DIRECTORY", "").partition(":")[0]
+    if given:
+        return Path(given)
+    home = environment.get("HOME", "")
+    shared = environment.get("XDG_STATE_HOME", "") or (f"{home}/.local/state" if home else "")
+    if not os.path.isabs(shared):
+        return None
+    directory = Path(shared) / "probe_exporter"
+    there = next(path for path in (directory, *directory.parents) if os.path.exists(path))
+    return directory if os.path.isdir(there) and os.access(there, os.W_OK | os.X_OK) else None

@@ -17,6 +17,11 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+# What a test or a program that it starts keeps must not go to the home of whoever runs the tests.
+os.environ["XDG_STATE_HOME"] = "/dev/null"
+os.environ.pop("STATE_DIRECTORY", None)
+
+
 def program(name: str) -> str:
     """The path of a program that a test starts. Without it the test skips, or fails under REQUIRE_PROGRAMS=1."""
     path = shutil.which(name)

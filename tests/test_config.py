@@ -349,18 +349,25 @@ def test_the_reserved_labels_are_those_of_the_catalogue() -> None:
     assert exported | {"tyoe", "endpoint", "reason"} == RESERVED_LABELS
 
 
-@pytest.mark.parametrize(
-    ("environment", "expected"),
-    [
-        ({}, None),
-        ({"STATE_DIRECTORY": ""}, None),
-        ({"STATE_DIRECTORY": "/var/lib/a:/var/lib/b"}, Path("/var/lib/a")),
-    ],
-)
-def test_systemd_names_the_state_directory(
-    load: Write, environment: dict[str, str], expected: Path | None
+STATE_DIRECTORIES: dict[str, tuple[dict[str, str], str | None]] = {
+    "none": ({}, None),
+    "systemd": ({"STATE_DIRECTORY": "/var/lib/a:/var/lib/b", "HOME": "HERE"}, "/var/lib/a"),
+    "the user's": ({"STATE_DIRECTORY": "", "HOME": "HERE"}, "HERE/.local/state/probe_exporter"),
+    "the user's, elsewhere": ({"XDG_STATE_HOME": "HERE/x", "HOME": "HERE"}, "HERE/x/probe_exporter"),
+    "one below a file": ({"XDG_STATE_HOME": "/dev/null"}, None),
+    "one that nobody can write": ({"HOME": "/proc/1"}, None),
+    "one that is relative": ({"XDG_STATE_HOME": "state"}, None),
+}
+
+
+@pytest.mark.parametrize(("environment", "expected"), STATE_DIRECTORIES.values(), ids=STATE_DIRECTORIES)
+def test_the_state_directory_has_a_default(
+    load: Write, tmp_path: Path, environment: dict[str, str], expected: str | None
 ) -> None:
-    assert load("gateways: {192.0.2.1: }", environment=environment).state_directory == expected
+    here = {name: text.replace("HERE", str(tmp_path)) for name, text in environment.items()}
+    found = load("gateways: {192.0.2.1: }", environment=here).state_directory
+    assert found == (None if expected is None else Path(expected.replace("HERE", str(tmp_path))))
+    assert not (tmp_path / ".local").exists()
 
 
 def test_files_that_everybody_can_read_earn_a_warning_each(load: Write, tmp_path: Path) -> None:

@@ -77,6 +77,9 @@ CASES: dict[str, Case] = {
         {'powerwall_meter_last_communication_timestamp_seconds{category="site"}': 0},
         {'powerwall_meter_last_communication_timestamp_seconds{category="site"}': "0+60x60"},
     ),
+    "PowerwallReadingsHeldBack": Case(
+        68, {"powerwall_readings_held_back": 2}, {"powerwall_readings_held_back": "0 2 0 0 2x5 0x80"}
+    ),
     "PowerwallGridDown": Case(8, connected(0), connected(1)),
     "PowerwallGridUnstable": Case(
         12, {"powerwall_grid_connected": "1 0 1 0 1 0 1x20"}, {"powerwall_grid_connected": "1 0 1x20"}

@@ -75,7 +75,7 @@ def _probe(config: Config, names: list[str], module: str | None, timeout: float 
     from probe_exporter.telemetry import Telemetry
 
     telemetry = Telemetry()
-    fleet = Fleet(config, telemetry)
+    fleet = Fleet(config, telemetry, one_off=True)
     prober = Prober(telemetry)
     modules = {name: fleet.find(name).module(module) for name in names}
 

@@ -88,7 +88,7 @@ PROBE_FAMILIES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ),
     (
         "powerwall_readings_held_back",
-        "Counter readings that this probe kept to itself because they look like a false step back.",
+        "Counter readings that this probe kept to itself because they cannot be true; the log says which and why.",
         (),
     ),
     (

@@ -26,9 +26,13 @@ that relabelling or HTTP SD bring. `probe_exporter metrics --format json` has th
   it is never 0. A failed probe has `probe_success` 0 and shows nothing kept from an earlier one.
 - **Signs.** Site: + draws from the grid, − feeds it. Battery: + discharges, − charges. Load: + is use. Solar: + is
   production. Battery *current* is on the DC side, and + is charging.
-- **Counters** are the gateway's own lifetime totals. A reading that would be a false step back (a zero after a reboot,
-  jitter of a derived counter) is held back and counted in `powerwall_readings_held_back`: a gap harms `increase()`
-  less than a false reset. The load's counters are derived by the gateway from the others.
+- **Counters** are the gateway's own lifetime totals, never summed up here. `increase()` takes a false step back for the
+  whole lifetime, and a gap does it no harm: so a reading that cannot be true is held back, and the series has a gap.
+  Held back are values below zero, zeros after a reboot, drops, rises above 200 kW, and the load while one of the
+  counters that the gateway derives it from is held back or missing. A new meter and a second battery are believed after
+  ten minutes, and every hold ends after seven days at the latest, as a new beginning. The load may run backwards for
+  hours where a car or a second battery feeds the home: its `increase()` then lies between its net and its gross rise.
+  `powerwall_readings_held_back` counts what a probe kept to itself, and the log says what and why.
 - **States** come twice: as the Go exporter has them (one series of 1, the state in a label), and as state sets: one
   series for each known state, 0 or 1, and `other` for a word that no release knew.
 - **Age.** Core power readings are new at every probe. What changes rarely is asked once a minute or once in ten

@@ -16,7 +16,7 @@ from probe_exporter.config import load_config
 from probe_exporter.errors import REASONS
 from probe_exporter.gateway.wire import MAX_BODY, MAX_HEAD
 from probe_exporter.metrics.assembly import MAX_ENDPOINT_SERIES, MAX_GATEWAY_SERIES
-from probe_exporter.readings.payload import MAX_TEXT
+from probe_exporter.readings.payload import MAX_TEXT, MAX_VALUES
 from probe_exporter.schema import SECTIONS
 from probe_exporter.web import accepting, connection, messages
 from probe_exporter.web.probing import LEAST_WORKERS, MOST_WORKERS
@@ -135,6 +135,7 @@ def test_make_targets_that_are_named_exist(page: Path) -> None:
 def test_the_bounds_are_those_of_the_code() -> None:
     page = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
     assert MAX_BODY == 1 << 20
+    assert MAX_VALUES == 10_000
     assert f"headers within {connection.HEADER_DEADLINE:g} s and {messages.MAX_HEAD >> 10} KiB" in page
     assert (
         f"kept for {connection.IDLE_TIMEOUT} s, an answer waits {connection.UNREAD_TIMEOUT:g} s to be read"

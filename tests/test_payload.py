@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
+import time
 from typing import Any
 
 import pytest
@@ -11,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from probe_exporter.errors import DecodeError
+from probe_exporter.gateway.wire import MAX_BODY
 from probe_exporter.metrics import CATALOGUE
 from probe_exporter.readings import Readings
 from probe_exporter.readings.document import ATTRIBUTES, read
-from probe_exporter.readings.payload import MAX_TEXT, Payload, clean, decode
+from probe_exporter.readings.payload import MAX_TEXT, MAX_VALUES, MAX_WORDS, Payload, clean, decode
 from tests.readings_of import READ_AT, SYSTEMS, payload_file
 
 SCALARS = (
@@ -99,7 +102,7 @@ def test_an_endpoint_that_is_not_in_the_table_is_a_mistake_of_ours() -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"404 page not found\n", b"<html>", b'{"a":', b"\xff{}", b"[" * 100_000],
+    [b"", b"404 page not found\n", b'{"a":', b"\xff{}", b"[" * 9_000],
     ids=lambda body: repr(body[:9]),
 )
 def test_what_is_no_json_is_a_decode_error(body: bytes) -> None:
@@ -108,11 +111,109 @@ def test_what_is_no_json_is_a_decode_error(body: bytes) -> None:
     assert caught.value.__cause__ is not None
 
 
-def test_numbers_of_any_length_decode() -> None:
-    document = decode(b'{"n": 1' + b"0" * 5000 + b', "f": 1e999, "nan": NaN, "m": -0}')
-    payload = Payload(document)
-    assert [payload.number(key) for key in ("n", "f", "nan")] == [None, None, None]
-    assert math.copysign(1.0, payload.number("m") or 0.0) == 1.0
+@pytest.mark.parametrize("page", [b"<html>", b" \r\n<!DOCTYPE html>" + b"," * 20_000])
+def test_a_web_page_is_told_as_such(page: bytes) -> None:
+    with pytest.raises(DecodeError, match="web page"):
+        decode(page)
+
+
+NUMBERS = (
+    *("NaN", "Infinity", "-Infinity", "1e400", "-1e400", "1e999999999"),
+    *("9" * 400, "-" + "9" * 5000, "1" + "0" * 500_000, "1." + "0" * 500_000 + "e400"),
+)
+
+
+@pytest.mark.parametrize("number", NUMBERS, ids=lambda number: f"{number[:12]}, {len(number)} characters")
+def test_a_number_without_a_finite_value_costs_its_own_field_only(number: str) -> None:
+    payload = Payload(
+        decode(f'{{"before": 1, "it": {number}, "in": {{"it": [{number}]}}, "after": 2.5}}'.encode())
+    )
+    assert payload.number("it") is None
+    assert payload.child("in").is_object
+    assert (payload.number("before"), payload.number("after")) == (1.0, 2.5)
+
+
+def test_minus_zero_is_zero() -> None:
+    assert math.copysign(1.0, Payload(decode(b'{"it": -0}')).number("it") or 0.0) == 1.0
+
+
+HOSTILE = {
+    "lists": b"[],",
+    "lists of lists": b"[[]],",
+    "nested lists": b"[" * 30 + b"]" * 30 + b",",
+    "lists nested as deep as may be": b"[" * 900 + b"]" * 900 + b",",
+    "objects": b'{"a":{}},',
+    "numbers": b"1,",
+    "numbers next to the largest": b"1.7976931348623158079372897140530341507993e308,",
+    "numbers next to the smallest": b"2.2250738585072011360574097967091319759348e-308,",
+    "long numbers": b"1" * 800 + b",",
+    "texts": b'"",',
+    "escapes": rb'"\ud83d\ude00\ud83d\ude00\ud83d\ude00",',
+}
+
+
+def hostile(unit: bytes, values: int) -> bytes:
+    """A list that repeats ``unit``, with ``values`` values at most and no longer than an answer may be."""
+    each = sum(map(unit.count, (b",", b"[", b"{")))
+    return b"[" + unit * min((MAX_BODY - 3) // len(unit), (values - 1) // each) + b"0]"
+
+
+def seconds_to_decode(body: bytes) -> float:
+    """CPU seconds of decoding ``body`` at 24 endpoints, all documents kept until the last one is there."""
+    documents = []
+    started = time.process_time()
+    for _ in range(24):
+        with contextlib.suppress(DecodeError):
+            documents.append(decode(body))
+    return time.process_time() - started
+
+
+@pytest.mark.parametrize("values", [MAX_VALUES, MAX_BODY], ids=["as many as are read", "a whole MiB"])
+@pytest.mark.parametrize("unit", HOSTILE.values(), ids=HOSTILE)
+def test_all_answers_of_a_probe_are_decoded_within_a_second(unit: bytes, values: int) -> None:
+    assert seconds_to_decode(hostile(unit, values)) < 1.0
+
+
+def test_objects_with_many_keys_are_decoded_within_a_second() -> None:
+    keys = b",".join(b'"%090d":0' % key for key in range(MAX_VALUES - 1))
+    assert len(decode(b"{" + keys + b"}")) == MAX_VALUES - 1  # type: ignore[arg-type]
+    assert seconds_to_decode(b"{" + keys + b"}") < 1.0
+
+
+@pytest.mark.parametrize("unit", [b"0,", b"[],", b"{},", b'{"a":[0]},', b'",",'])
+def test_a_document_has_a_limit_of_values(unit: bytes) -> None:
+    decode(hostile(unit, MAX_VALUES))
+    with pytest.raises(DecodeError, match="more than 10000 values"):
+        decode(hostile(unit, MAX_VALUES + 3))
+
+
+# Words
+
+
+def test_a_word_is_kept_once_however_often_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("probe_exporter.readings.payload._words", {})
+    first, second = (Payload(decode(b'{"it": "Grid_Uncompliant"}')).text("it") for _ in range(2))
+    assert first == "Grid_Uncompliant"
+    assert first is second
+
+
+def test_other_words_have_a_limit_and_known_ones_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    words: dict[str, str] = {}
+    monkeypatch.setattr("probe_exporter.readings.payload._words", words)
+    for number in range(MAX_WORDS + 100):
+        assert clean(f"word {number}") == f"word {number}"
+    assert len(words) == MAX_WORDS
+    known = ("SystemGridConnected", "SystemIslandedActive")
+    said = decode(b'{"it": "SystemIslandedActive"}')
+    assert Payload(said).word("it", known) is known[1]
+
+
+@pytest.mark.parametrize("text", ["2023-11-04T15:27:48.2-07:00", "1699136868", "23.44.0 eb113390"])
+def test_timestamps_are_not_kept(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    words: dict[str, str] = {}
+    monkeypatch.setattr("probe_exporter.readings.payload._words", words)
+    assert clean(text) == text
+    assert not words
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ from probe_exporter.schema import (
     WebConfig,
 )
 from probe_exporter.settings import Config, with_default_timeout
-from probe_exporter.sources import Notes, Place, Source, default_state_directory, open_source
+from probe_exporter.sources import Notes, Place, SourceFile, default_state_directory, open_source
 from probe_exporter.values import Address
 
 __all__ = [
@@ -122,11 +122,11 @@ class _Loading:
 
     # Files
 
-    def _open(self, path: Path) -> Source | None:
+    def _open(self, path: Path) -> SourceFile | None:
         self._opened += 1
         return open_source(path, self._opened, self._mistakes)
 
-    def _gateway_files(self, place: Place, patterns: list[str]) -> Iterator[Source]:
+    def _gateway_files(self, place: Place, patterns: list[str]) -> Iterator[SourceFile]:
         seen = {os.path.realpath(place.source.path)}
         for index, pattern in enumerate(patterns):
             where = place if len(patterns) == 1 else place.below(index)
@@ -144,7 +144,7 @@ class _Loading:
                     if source is not None:
                         yield source
 
-    def _read_gateway_file(self, source: Source) -> None:
+    def _read_gateway_file(self, source: SourceFile) -> None:
         top = Place(source)
         root = source.root
         if isinstance(root, dict) and root and _is_bare(root):

@@ -27,7 +27,7 @@ _PEM = re.compile(r"-----BEGIN CERTIFICATE-----\s.*?-----END CERTIFICATE-----", 
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class SourceFile:
     """One file that was read; ``order`` is its turn among the files of one configuration."""
 
     path: Path
@@ -40,7 +40,7 @@ class Source:
 class Place:
     """One spot in one file. As text it is ``file:line``."""
 
-    source: Source
+    source: SourceFile
     path: typed_yaml.Path = ()
 
     def below(self, *steps: str | int) -> Place:
@@ -93,7 +93,7 @@ class Notes:
         return tuple(note for _, note in sorted(self.notes, key=lambda item: (item[0], item[1].line or 0)))
 
 
-def open_source(path: Path, order: int, mistakes: Notes) -> Source | None:
+def open_source(path: Path, order: int, mistakes: Notes) -> SourceFile | None:
     """Read one YAML file. None, and a mistake on record, where nothing of it can be used."""
     try:
         mode = path.stat().st_mode
@@ -117,7 +117,7 @@ def open_source(path: Path, order: int, mistakes: Notes) -> Source | None:
     mistakes.add_syntax(order, document.mistakes)
     if document.mistakes and not document.value:
         return None
-    return Source(path, document.value, order, bool(mode & stat.S_IROTH))
+    return SourceFile(path, document.value, order, bool(mode & stat.S_IROTH))
 
 
 def said(error: OSError) -> str:

@@ -10,7 +10,13 @@ from pathlib import Path
 import pytest
 
 from probe_exporter.gateway.certificate import read_certificate
-from probe_exporter.simulator import Certificate, LivingSite, SimulatedGateway, make_certificate, write_config
+from probe_exporter.simulator import (
+    LivingSite,
+    SimulatedCertificate,
+    SimulatedGateway,
+    make_certificate,
+    write_config,
+)
 from tests import configs
 from tests.program_runs import run_program
 from tests.scenes import scene, value
@@ -18,19 +24,19 @@ from tests.scenes import scene, value
 VERSION_3 = bytes.fromhex("a003020102")
 
 
-def of_version(number: int) -> Certificate:
+def of_version(number: int) -> SimulatedCertificate:
     """A certificate whose version says something else; its signature, which nobody checks, is broken by that."""
     usual = make_certificate()
     assert usual.der.count(VERSION_3) == 1
     der = usual.der.replace(VERSION_3, VERSION_3[:-1] + bytes([number]))
-    return Certificate(ssl.DER_cert_to_PEM_cert(der).encode(), usual.key_pem)
+    return SimulatedCertificate(ssl.DER_cert_to_PEM_cert(der).encode(), usual.key_pem)
 
 
-def with_subject(text: str) -> Certificate:
+def with_subject(text: str) -> SimulatedCertificate:
     """A certificate with 10 characters of its subject replaced."""
     usual = make_certificate()
     der = usual.der.replace(b"California", text.encode("latin-1").ljust(10)[:10])
-    return Certificate(ssl.DER_cert_to_PEM_cert(der).encode(), usual.key_pem)
+    return SimulatedCertificate(ssl.DER_cert_to_PEM_cert(der).encode(), usual.key_pem)
 
 
 def test_subject_and_end() -> None:
@@ -55,7 +61,7 @@ def test_a_certificate_of_an_odd_version_costs_a_probe_nothing_but_its_end(versi
         assert value(result, "powerwall_tls_certificate_not_after_timestamp_seconds") is None
 
 
-def fetched(certificate: Certificate, folder: Path) -> str:
+def fetched(certificate: SimulatedCertificate, folder: Path) -> str:
     with SimulatedGateway(LivingSite(seed=1), password=configs.PASSWORD, certificate=certificate) as gateway:
         file = folder / "gateways.yaml"
         write_config({"home": gateway}, file)

@@ -15,7 +15,7 @@ import pytest
 
 from probe_exporter.fleet import Fleet
 from probe_exporter.probe import Prober
-from probe_exporter.simulator import Answer, SimulatedGateway, make_certificate
+from probe_exporter.simulator import SimulatedAnswer, SimulatedGateway, make_certificate
 from probe_exporter.simulator.system import NOT_FOUND, document
 from probe_exporter.telemetry import Telemetry
 from tests import configs
@@ -100,7 +100,7 @@ class ScriptedMeter:
         self.joules = 0.0
         self.uptime: float | None = None
 
-    def answer(self, endpoint: str) -> Answer:
+    def answer(self, endpoint: str) -> SimulatedAnswer:
         """What the script says at this moment."""
         if endpoint == "meters/aggregates":
             return document({"site": {"instant_power": 1000.0, "energy_imported": self.joules / 3600.0}})

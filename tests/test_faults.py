@@ -19,9 +19,9 @@ from probe_exporter.metrics import CATALOGUE
 from probe_exporter.probe import Prober
 from probe_exporter.simulator import (
     KINDS,
-    Certificate,
     Counts,
     LivingSite,
+    SimulatedCertificate,
     SimulatedGateway,
     make_certificate,
 )
@@ -72,11 +72,11 @@ class Run:
 
 
 @pytest.fixture(scope="module")
-def certificate() -> Certificate:
+def certificate() -> SimulatedCertificate:
     return make_certificate()
 
 
-def probe(certificate: Certificate, *faults: tuple[str, str, str | None]) -> Run:
+def probe(certificate: SimulatedCertificate, *faults: tuple[str, str, str | None]) -> Run:
     """Probe a fresh gateway with faults: kind, endpoint, phase (None for the kind's own)."""
     telemetry = Telemetry()
     system = LivingSite(seed=1)
@@ -134,7 +134,7 @@ def assert_promises(run: Run) -> None:
 
 
 @pytest.fixture(scope="module")
-def healthy(certificate: Certificate) -> Run:
+def healthy(certificate: SimulatedCertificate) -> Run:
     run = probe(certificate)
     assert run.up == set(NAMES)
     return run
@@ -150,7 +150,7 @@ def test_the_page_is_current() -> None:
 
 
 @pytest.mark.parametrize(("kind", "outcome"), FAULTS.items(), ids=FAULTS)
-def test_everywhere(kind: str, outcome: Outcome, certificate: Certificate) -> None:
+def test_everywhere(kind: str, outcome: Outcome, certificate: SimulatedCertificate) -> None:
     run = probe(certificate, (kind, "*", None))
     assert_promises(run)
     assert run.result.reason == outcome.reason, run.result.error
@@ -164,7 +164,7 @@ ALONE = [(kind, name) for kind in FAULTS if kind not in GATEWAY_KINDS for name i
 
 
 @pytest.mark.parametrize(("kind", "outcome"), LOGINS, ids=[kind for kind, _ in LOGINS])
-def test_at_login(kind: str, outcome: Outcome, certificate: Certificate) -> None:
+def test_at_login(kind: str, outcome: Outcome, certificate: SimulatedCertificate) -> None:
     run = probe(certificate, (kind, "*", "login"))
     assert_promises(run)
     assert run.result.reason == outcome.login_reason, run.result.error
@@ -185,7 +185,9 @@ def test_at_login(kind: str, outcome: Outcome, certificate: Certificate) -> None
         ("drip", {"tls"}),
     ],
 )
-def test_before_a_request(kind: str, phase: str, reasons: set[str], certificate: Certificate) -> None:
+def test_before_a_request(
+    kind: str, phase: str, reasons: set[str], certificate: SimulatedCertificate
+) -> None:
     phase = phase if phase in KINDS[kind].phases else "tls"
     run = probe(certificate, (kind, "*", phase))
     assert_promises(run)
@@ -195,7 +197,7 @@ def test_before_a_request(kind: str, phase: str, reasons: set[str], certificate:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "name"), ALONE, ids=["-".join(one) for one in ALONE])
-def test_one_endpoint_alone(kind: str, name: str, certificate: Certificate, healthy: Run) -> None:
+def test_one_endpoint_alone(kind: str, name: str, certificate: SimulatedCertificate, healthy: Run) -> None:
     outcome = FAULTS[kind]
     run = probe(certificate, (kind, name, None))
     assert_promises(run)

@@ -14,7 +14,7 @@ from probe_exporter.metrics import CATALOGUE
 from probe_exporter.metrics.assembly import assemble
 from probe_exporter.readings import ATTRIBUTES, Readings, read
 from probe_exporter.schema import COLLECTORS
-from probe_exporter.simulator import Answer, RecordedSystem
+from probe_exporter.simulator import RecordedSystem, SimulatedAnswer
 from tests.readings_of import PAYLOADS, READ_AT, SYSTEMS, payload_file
 from tests.scenes import scene, value
 
@@ -159,7 +159,7 @@ def test_a_word_that_no_release_knows_is_counted_always_and_logged_once(
 ) -> None:
     system = RecordedSystem.from_folder(PAYLOADS / PW2)
     document = put(documents_of(PW2)["operation"], ("real_mode",), "hibernate")
-    system.answers["operation"] = Answer(200, json.dumps(document).encode())
+    system.answers["operation"] = SimulatedAnswer(200, json.dumps(document).encode())
     with caplog.at_level(logging.INFO), scene(system) as home:
         results = [home.later(61.0) for _ in range(3)]
     for result in results:

@@ -14,7 +14,7 @@ from probe_exporter.errors import REASONS, UnknownTargetError
 from probe_exporter.fleet import Fleet
 from probe_exporter.gateway.endpoints import DECISIVE, ENDPOINTS
 from probe_exporter.probe import Prober, probe_deadline
-from probe_exporter.simulator import Answer, SimulatedGateway
+from probe_exporter.simulator import SimulatedAnswer, SimulatedGateway
 from probe_exporter.simulator.system import NOT_FOUND, document
 from probe_exporter.telemetry import Telemetry
 from tests import configs
@@ -33,15 +33,15 @@ class Scripted:
 
     public = None
 
-    def __init__(self, answers: Mapping[str, Answer]) -> None:
+    def __init__(self, answers: Mapping[str, SimulatedAnswer]) -> None:
         self.answers = dict(answers)
 
-    def answer(self, endpoint: str) -> Answer:
+    def answer(self, endpoint: str) -> SimulatedAnswer:
         """The answer of the table."""
         return self.answers.get(endpoint, NOT_FOUND)
 
 
-def good(*names: str) -> dict[str, Answer]:
+def good(*names: str) -> dict[str, SimulatedAnswer]:
     return {name: document(GOOD[name]) for name in names}
 
 
@@ -85,7 +85,7 @@ def test_status_and_sitemaster_are_asked_when_the_first_three_fail() -> None:
         before = home.gateway.counts.requests["status"]
         home.later(15.0)
         assert home.gateway.counts.requests["status"] == before, "not due within its minute"
-        system.answers["meters/aggregates"] = Answer(502, b"", None)
+        system.answers["meters/aggregates"] = SimulatedAnswer(502, b"", None)
         result = home.later(15.0)
         assert home.gateway.counts.requests["status"] == before + 1
         assert result.success
@@ -94,24 +94,24 @@ def test_status_and_sitemaster_are_asked_when_the_first_three_fail() -> None:
 # Reasons
 
 
-REASONED: dict[str, tuple[dict[str, Answer], str]] = {
+REASONED: dict[str, tuple[dict[str, SimulatedAnswer], str]] = {
     "the first failing core endpoint in table order": (
-        {"meters/aggregates": Answer(503, b""), "system_status/soe": Answer(500, b"")},
+        {"meters/aggregates": SimulatedAnswer(503, b""), "system_status/soe": SimulatedAnswer(500, b"")},
         "busy",
     ),
     "an absent endpoint is a status": ({}, "http"),
-    "a redirect is a status": ({"meters/aggregates": Answer(302, b"")}, "http"),
-    "nonsense": ({"meters/aggregates": Answer(200, b"nonsense")}, "decode"),
-    "too many requests": ({"meters/aggregates": Answer(429, b"")}, "rate_limited"),
+    "a redirect is a status": ({"meters/aggregates": SimulatedAnswer(302, b"")}, "http"),
+    "nonsense": ({"meters/aggregates": SimulatedAnswer(200, b"nonsense")}, "decode"),
+    "too many requests": ({"meters/aggregates": SimulatedAnswer(429, b"")}, "rate_limited"),
     "what is not core has no say": (
-        {**good("status"), "status": Answer(500, b""), "networks": Answer(503, b"")},
+        {**good("status"), "status": SimulatedAnswer(500, b""), "networks": SimulatedAnswer(503, b"")},
         "http",
     ),
 }
 
 
 @pytest.mark.parametrize(("answers", "reason"), REASONED.values(), ids=REASONED)
-def test_reason(answers: dict[str, Answer], reason: str) -> None:
+def test_reason(answers: dict[str, SimulatedAnswer], reason: str) -> None:
     with scene(Scripted(answers)) as home:
         result = home.probe()
         assert result.reason == reason
@@ -121,7 +121,7 @@ def test_reason(answers: dict[str, Answer], reason: str) -> None:
 
 
 def test_a_resting_endpoint_keeps_its_reason() -> None:
-    with scene(Scripted({"meters/aggregates": Answer(429, b"")})) as home:
+    with scene(Scripted({"meters/aggregates": SimulatedAnswer(429, b"")})) as home:
         assert home.probe().reason == "rate_limited"
         asked = home.gateway.counts.requests["meters/aggregates"]
         assert home.later(60.0).reason == "rate_limited"

@@ -18,10 +18,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from probe_exporter.simulator import (
-    Answer,
     Farm,
     LivingSite,
     RecordedSystem,
+    SimulatedAnswer,
     SimulatedGateway,
     make_certificate,
 )
@@ -293,7 +293,7 @@ class TestPaths:
 
 class TestAnswers:
     def test_may_have_a_status_without_a_name_and_take_their_time(self) -> None:
-        system = RecordedSystem({"status": Answer(599, b"{}", delay=0.2)})
+        system = RecordedSystem({"status": SimulatedAnswer(599, b"{}", delay=0.2)})
         with SimulatedGateway(system) as gateway, Client(gateway) as client:
             seen = client.ask("status")
         assert seen.raw.startswith(b"HTTP/1.1 599 Unknown\r\n")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from probe_exporter.gateway.endpoints import BY_NAME
 from probe_exporter.readings import read
-from probe_exporter.simulator import Answer, LivingSite, RecordedSystem
+from probe_exporter.simulator import LivingSite, RecordedSystem, SimulatedAnswer
 from probe_exporter.simulator.household import EFFICIENCY, RESERVE
 from probe_exporter.simulator.profiles import PROFILES, ProfileName
 from tests.clocks import TurnedClock
@@ -44,12 +44,16 @@ class TestRecordedFolder:
         busy = {"status": 503, "body": {"code": 503}}
         (tmp_path / "site_info_site_name.http-error.json").write_text(json.dumps(busy))
         system = RecordedSystem.from_folder(tmp_path)
-        assert system.answer("meters/aggregates") == Answer(200, b'{"site": {}}')
+        assert system.answer("meters/aggregates") == SimulatedAnswer(200, b'{"site": {}}')
         assert system.answer("meters/solar").body == b"null"
-        assert system.answer("system_status/soe") == Answer(502, b"", None)
-        assert system.answer("status") == Answer(404, b"404 page not found", "text/plain; charset=utf-8")
-        assert system.answer("site_info/site_name") == Answer(503, b'{"code":503}')
-        assert system.answer("operation") == Answer(404, b"404 page not found", "text/plain; charset=utf-8")
+        assert system.answer("system_status/soe") == SimulatedAnswer(502, b"", None)
+        assert system.answer("status") == SimulatedAnswer(
+            404, b"404 page not found", "text/plain; charset=utf-8"
+        )
+        assert system.answer("site_info/site_name") == SimulatedAnswer(503, b'{"code":503}')
+        assert system.answer("operation") == SimulatedAnswer(
+            404, b"404 page not found", "text/plain; charset=utf-8"
+        )
 
     def test_that_an_index_describes(self, tmp_path: Path) -> None:
         folder = tmp_path / "home"
@@ -82,8 +86,8 @@ class TestRecordedFolder:
         system = RecordedSystem.from_folder(folder)
         assert system.public is None
         assert system.answer("status").body == b'{"version": "1.46.0"}'
-        assert system.answer("meters/aggregates") == Answer(502, b"", None)
-        assert system.answer("operation") == Answer(404, b"404 page not found", "text/plain")
+        assert system.answer("meters/aggregates") == SimulatedAnswer(502, b"", None)
+        assert system.answer("operation") == SimulatedAnswer(404, b"404 page not found", "text/plain")
         assert set(system.answers) == {"status", "meters/aggregates", "operation"}
 
     def test_that_is_empty(self, tmp_path: Path) -> None:
@@ -120,12 +124,14 @@ RECORD: dict[str, Any] = {
 class TestRecord:
     def test_comes_back(self) -> None:
         system = RecordedSystem.from_record(RECORD)
-        assert system.answer("status") == Answer(200, b'{"version":"26.18.3"}')
+        assert system.answer("status") == SimulatedAnswer(200, b'{"version":"26.18.3"}')
         assert system.answer("meters/solar").body == b"null"
-        assert system.answer("operation") == Answer(404, b"404 page not found", "text/plain; charset=utf-8")
-        assert system.answer("networks") == Answer(502, b"", None)
+        assert system.answer("operation") == SimulatedAnswer(
+            404, b"404 page not found", "text/plain; charset=utf-8"
+        )
+        assert system.answer("networks") == SimulatedAnswer(502, b"", None)
         assert system.answer("solars").body == b'{"brand": '
-        assert system.answer("site_info") == Answer(403, b'{"code":403}')
+        assert system.answer("site_info") == SimulatedAnswer(403, b'{"code":403}')
 
     def test_comes_back_at_its_pace(self) -> None:
         system = RecordedSystem.from_record(RECORD, pace=True)

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from probe_exporter.errors import ConfigurationError
 from probe_exporter.fleet import Fleet
-from probe_exporter.simulator import Certificate, make_certificate
+from probe_exporter.simulator import SimulatedCertificate, make_certificate
 from probe_exporter.telemetry import Telemetry
 from probe_exporter.web.passwords import PasswordCheck
 from probe_exporter.web.security import WebSecurity
@@ -33,7 +33,7 @@ HASH = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
 TLS = "tls_server_config: {cert_file: server.crt, key_file: server.key"
 
 
-def save(certificate: Certificate, folder: Path, name: str = "server") -> None:
+def save(certificate: SimulatedCertificate, folder: Path, name: str = "server") -> None:
     (folder / f"{name}.crt").write_bytes(certificate.pem)
     (folder / f"{name}.key").write_bytes(certificate.key_pem)
 

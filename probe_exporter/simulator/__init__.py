@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from probe_exporter.simulator.certificates import Certificate, make_certificate
+from probe_exporter.simulator.certificates import SimulatedCertificate, make_certificate
 from probe_exporter.simulator.counts import Counts
 from probe_exporter.simulator.farm import Farm, write_config
 from probe_exporter.simulator.fault import Fault
@@ -11,12 +11,10 @@ from probe_exporter.simulator.living import LivingSite
 from probe_exporter.simulator.reboot import Reboot
 from probe_exporter.simulator.recorded import RecordedSystem
 from probe_exporter.simulator.server import SimulatedGateway
-from probe_exporter.simulator.system import Answer, System
+from probe_exporter.simulator.system import SimulatedAnswer, System
 
 __all__ = [
     "KINDS",
-    "Answer",
-    "Certificate",
     "Counts",
     "Farm",
     "Fault",
@@ -24,6 +22,8 @@ __all__ = [
     "LivingSite",
     "Reboot",
     "RecordedSystem",
+    "SimulatedAnswer",
+    "SimulatedCertificate",
     "SimulatedGateway",
     "System",
     "make_certificate",

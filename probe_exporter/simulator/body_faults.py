@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
 
-from probe_exporter.simulator.fault import Exchange, Fault
+from probe_exporter.simulator.fault import Fault, FaultyExchange
 from probe_exporter.simulator.messages import Steps, plain
 
 DEPTH: Final = 200_000
@@ -24,10 +24,10 @@ _NUMBER = re.compile(rb"(?<=[:\[,])-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?(?=[,}\]])")
 _STRING = re.compile(rb'(?<=[:\[,])"(?:[^"\\]|\\.)*"(?=[,}\]])')
 
 
-def spoils(spoil: Spoil) -> Callable[[Exchange], Steps]:
+def spoils(spoil: Spoil) -> Callable[[FaultyExchange], Steps]:
     """A fault that spoils the right body, compacted first."""
 
-    def play(exchange: Exchange) -> Steps:
+    def play(exchange: FaultyExchange) -> Steps:
         answer = exchange.answer
         if answer.is_json:
             body = json.dumps(json.loads(answer.body), separators=(",", ":")).encode()

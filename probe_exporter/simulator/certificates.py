@@ -29,7 +29,7 @@ _UNRECOGNISED_NAME: Final = 112
 
 
 @dataclass(frozen=True)
-class Certificate:
+class SimulatedCertificate:
     """A leaf certificate and its key, both as PEM bytes."""
 
     pem: bytes
@@ -83,7 +83,7 @@ def _name(common_name: str) -> x509.Name:
     )
 
 
-def make_certificate(not_before: datetime | None = None, life: timedelta = _LIFE) -> Certificate:
+def make_certificate(not_before: datetime | None = None, life: timedelta = _LIFE) -> SimulatedCertificate:
     """A new certificate with a new key, valid since yesterday where ``not_before`` is not given."""
     device = secrets.token_hex(16)
     key = ec.generate_private_key(ec.SECP256R1())
@@ -101,7 +101,7 @@ def make_certificate(not_before: datetime | None = None, life: timedelta = _LIFE
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .sign(authority, hashes.SHA256())
     )
-    return Certificate(
+    return SimulatedCertificate(
         certificate.public_bytes(serialization.Encoding.PEM),
         key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()

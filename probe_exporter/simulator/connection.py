@@ -9,10 +9,10 @@ import ssl
 import struct
 from typing import Protocol, cast
 
-from probe_exporter.simulator.certificates import Certificate
+from probe_exporter.simulator.certificates import SimulatedCertificate
 from probe_exporter.simulator.counts import Counts
 from probe_exporter.simulator.faults import Faults
-from probe_exporter.simulator.messages import BadRequestError, Ending, Request, Steps, parse
+from probe_exporter.simulator.messages import ClientRequest, Ending, MalformedRequestError, Steps, parse
 
 _LINGER_ZERO = struct.pack("ii", 1, 0)
 _HTTP_TO_HTTPS = b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"
@@ -21,21 +21,21 @@ _HTTP_TO_HTTPS = b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request t
 class Host(Protocol):
     """The gateway that a connection belongs to."""
 
-    certificate: Certificate
+    certificate: SimulatedCertificate
     faults: Faults
-    connections: set[Connection]
+    connections: set[ClientConnection]
 
     @property
     def counts(self) -> Counts:
         """Where to count."""
         ...
 
-    def respond(self, request: Request) -> Steps:
+    def respond(self, request: ClientRequest) -> Steps:
         """The steps of the answer to a request."""
         ...
 
 
-class Connection(asyncio.Protocol):
+class ClientConnection(asyncio.Protocol):
     """Lives in the event loop from accept to the last byte."""
 
     def __init__(self, host: Host, loop: asyncio.AbstractEventLoop) -> None:
@@ -187,7 +187,7 @@ class Connection(asyncio.Protocol):
             return
         try:
             request = parse(self._buffer)
-        except BadRequestError:
+        except MalformedRequestError:
             self._host.counts.bad_requests += 1
             self._end(Ending.CLOSE)
             return

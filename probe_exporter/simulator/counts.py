@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from probe_exporter.gateway.endpoints import BY_NAME
-from probe_exporter.simulator.messages import Request
+from probe_exporter.simulator.messages import ClientRequest
 from probe_exporter.simulator.sessions import LOGIN
 
 
@@ -43,7 +43,7 @@ class Counts:
         """All requests but logins."""
         return self.requests.total() - self.requests[LOGIN]
 
-    def asked(self, request: Request) -> None:
+    def asked(self, request: ClientRequest) -> None:
         """A request arrived."""
         endpoint = request.endpoint
         self.requests[endpoint] += 1

@@ -9,7 +9,7 @@ from typing import Any, final
 
 import yaml
 
-from probe_exporter.simulator.certificates import Certificate, make_certificate
+from probe_exporter.simulator.certificates import SimulatedCertificate, make_certificate
 from probe_exporter.simulator.loop import LoopThread
 from probe_exporter.simulator.reboot import Reboot
 from probe_exporter.simulator.server import SimulatedGateway
@@ -31,7 +31,7 @@ class Farm:
         host: str = "127.0.0.1",
         port: int = 0,
         latency: float = 0.0,
-        certificate: Certificate | None = None,
+        certificate: SimulatedCertificate | None = None,
     ) -> None:
         self._loop = LoopThread("simulator-farm")
         self._tasks: set[asyncio.Task[None]] = set()

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Literal
 
-from probe_exporter.simulator.messages import Request, Steps
+from probe_exporter.simulator.messages import ClientRequest, Steps
 from probe_exporter.simulator.sessions import LOGIN
-from probe_exporter.simulator.system import Answer
+from probe_exporter.simulator.system import SimulatedAnswer
 
 Phase = Literal["connect", "tls", "login", "headers", "body"]
 
@@ -39,18 +39,18 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
-class Exchange:
+class FaultyExchange:
     """The right answer to a request, and what a fault may do to the gateway besides."""
 
     fault: Fault
     place: Literal["headers", "body"]
-    answer: Answer
+    answer: SimulatedAnswer
     revoke_tokens: Callable[[], None]
     swap_certificate: Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class FaultKind:
     """A row of the table. ``play`` gives the steps of a spoilt answer, None where the connection itself is spoilt.
 
     The first of ``phases`` is the one that is meant when a fault names none. ``session`` marks kinds that strike
@@ -60,7 +60,7 @@ class Kind:
 
     summary: str
     phases: tuple[Phase, ...] = ("headers",)
-    play: Callable[[Exchange], Steps] | None = None
+    play: Callable[[FaultyExchange], Steps] | None = None
     session: bool = False
     times: int | None = None
     keeps_answer: bool = False
@@ -76,7 +76,7 @@ class Kind:
                 return phase
         return "headers"
 
-    def strikes(self, fault: Fault, request: Request, allowed: bool) -> bool:
+    def strikes(self, fault: Fault, request: ClientRequest, allowed: bool) -> bool:
         """Whether ``fault`` is about this request; ``allowed`` says whether it carries a good token."""
         if self.play is None:
             return False

@@ -10,37 +10,41 @@ from typing import Any, Final
 from probe_exporter.simulator import answer_faults as says
 from probe_exporter.simulator import body_faults as body
 from probe_exporter.simulator import wire_faults as wire
-from probe_exporter.simulator.fault import Fault, Kind, Phase
+from probe_exporter.simulator.fault import Fault, FaultKind, Phase
 from probe_exporter.simulator.listener import Mode
-from probe_exporter.simulator.messages import Request
+from probe_exporter.simulator.messages import ClientRequest
 
 _ANYWHERE: Final[tuple[Phase, ...]] = ("headers", "body", "connect", "tls", "login")
 _ANSWER: Final[tuple[Phase, ...]] = ("headers", "login")
 _BODY: Final[tuple[Phase, ...]] = ("body", "login")
 
 
-def _answer(summary: str, play: says.Play, times: int | None = None) -> Kind:
-    return Kind(summary, _ANSWER, play, session=True, times=times)
+def _answer(summary: str, play: says.Play, times: int | None = None) -> FaultKind:
+    return FaultKind(summary, _ANSWER, play, session=True, times=times)
 
 
-def _body(summary: str, spoil: body.Spoil) -> Kind:
-    return Kind(summary, _BODY, body.spoils(spoil), session=True)
+def _body(summary: str, spoil: body.Spoil) -> FaultKind:
+    return FaultKind(summary, _BODY, body.spoils(spoil), session=True)
 
 
-KINDS: Final[dict[str, Kind]] = {
-    "refuse": Kind("connections are refused", ("connect",)),
-    "black_hole": Kind("packets vanish: a full listen queue", ("connect",)),
-    "hang": Kind("silence after accept, in the handshake, before or in an answer", _ANYWHERE, wire.hang),
-    "reset": Kind("TCP reset after accept, in the handshake, before or in an answer", _ANYWHERE, wire.reset),
-    "close_early": Kind("the connection ends, as for reset", _ANYWHERE, wire.close_early),
-    "drip": Kind("one byte a second", ("body", "headers", "tls", "login"), wire.drip, keeps_answer=True),
-    "drip_headers": Kind("one byte a second from the status line on", _ANSWER, wire.drip, keeps_answer=True),
-    "endless_headers": Kind("a head that does not end", _ANSWER, wire.endless_headers),
-    "not_http": Kind("no HTTP at all", _ANSWER, wire.not_http),
-    "length_too_long": Kind("Content-Length above what comes", _BODY, wire.too_long_length),
-    "length_too_short": Kind("Content-Length below what comes", _BODY, wire.too_short_length),
-    "huge_body": Kind("a body of 400 MB", _BODY, wire.huge_body, session=True),
-    "gzip_bomb": Kind("400 MB packed with gzip, unasked", _BODY, wire.gzip_bomb, session=True),
+KINDS: Final[dict[str, FaultKind]] = {
+    "refuse": FaultKind("connections are refused", ("connect",)),
+    "black_hole": FaultKind("packets vanish: a full listen queue", ("connect",)),
+    "hang": FaultKind("silence after accept, in the handshake, before or in an answer", _ANYWHERE, wire.hang),
+    "reset": FaultKind(
+        "TCP reset after accept, in the handshake, before or in an answer", _ANYWHERE, wire.reset
+    ),
+    "close_early": FaultKind("the connection ends, as for reset", _ANYWHERE, wire.close_early),
+    "drip": FaultKind("one byte a second", ("body", "headers", "tls", "login"), wire.drip, keeps_answer=True),
+    "drip_headers": FaultKind(
+        "one byte a second from the status line on", _ANSWER, wire.drip, keeps_answer=True
+    ),
+    "endless_headers": FaultKind("a head that does not end", _ANSWER, wire.endless_headers),
+    "not_http": FaultKind("no HTTP at all", _ANSWER, wire.not_http),
+    "length_too_long": FaultKind("Content-Length above what comes", _BODY, wire.too_long_length),
+    "length_too_short": FaultKind("Content-Length below what comes", _BODY, wire.too_short_length),
+    "huge_body": FaultKind("a body of 400 MB", _BODY, wire.huge_body, session=True),
+    "gzip_bomb": FaultKind("400 MB packed with gzip, unasked", _BODY, wire.gzip_bomb, session=True),
     "html_200": _answer("a web page with 200", says.answers(says.HTML)),
     "html_as_json": _answer("a web page with 200 that says it is JSON", says.answers(says.HTML_AS_JSON)),
     "empty_200": _answer("200 without a body", says.answers(says.EMPTY)),
@@ -92,7 +96,7 @@ KINDS: Final[dict[str, Kind]] = {
     ),
     "zero_counters": _body("energy counters at 0, as after a reboot", body.zero_counters),
     "token_dies": _answer("all sessions end, once", says.token_dies, 1),
-    "certificate_swap": Kind(
+    "certificate_swap": FaultKind(
         "another certificate after this answer, once",
         ("login", "headers"),
         wire.certificate_swap,
@@ -106,7 +110,7 @@ KINDS: Final[dict[str, Kind]] = {
 @dataclass(slots=True)
 class _Active:
     fault: Fault
-    kind: Kind
+    kind: FaultKind
     seen: int = 0
     strikes: int = 0
 
@@ -186,7 +190,7 @@ class Faults:
                     return active.fault
         return None
 
-    def strike(self, request: Request, allowed: bool) -> tuple[Fault, Kind] | None:
+    def strike(self, request: ClientRequest, allowed: bool) -> tuple[Fault, FaultKind] | None:
         """The fault that strikes this request."""
         with self._lock:
             for active in self._active:

@@ -11,7 +11,7 @@ from probe_exporter.simulator.documents import DOCUMENTS, LEGACY
 from probe_exporter.simulator.household import Household
 from probe_exporter.simulator.moment import Moment
 from probe_exporter.simulator.profiles import PROFILES, ProfileName
-from probe_exporter.simulator.system import NOT_FOUND, PUBLIC, Answer, document
+from probe_exporter.simulator.system import NOT_FOUND, PUBLIC, SimulatedAnswer, document
 
 _STEP: Final = 60.0
 """Seconds of a step; longer where the clock has jumped further than `_MAX_STEPS` of them."""
@@ -51,7 +51,7 @@ class LivingSite:
         self._documents = LEGACY if profile == "legacy" else DOCUMENTS
         self._catch_up(_HISTORY_STEP)
 
-    def answer(self, endpoint: str) -> Answer:
+    def answer(self, endpoint: str) -> SimulatedAnswer:
         """A document as of now, or 404."""
         write = self._documents.get(endpoint)
         if write is None or endpoint not in self.profile.endpoints:

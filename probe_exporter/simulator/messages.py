@@ -10,7 +10,7 @@ from enum import Enum
 from http import HTTPStatus
 from typing import Final
 
-from probe_exporter.simulator.system import Answer
+from probe_exporter.simulator.system import SimulatedAnswer
 
 MAX_HEAD: Final = 1 << 16
 """Bytes of a request's head, and of its body, that are read before the connection is dropped."""
@@ -34,12 +34,12 @@ Steps = Iterator[Step]
 """Bytes are sent, a float is a pause in seconds, an `Ending` is the last step."""
 
 
-class BadRequestError(Exception):
+class MalformedRequestError(Exception):
     """The client does not speak HTTP/1.1, or says too much."""
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class ClientRequest:
     """One request; header names are in lower case."""
 
     method: str
@@ -59,35 +59,35 @@ class Request:
         return "close" not in self.headers.get("connection", "").lower()
 
 
-def parse(buffer: bytearray) -> Request | None:
-    """Take one request off the front of ``buffer``; None where it is not whole yet. Raises BadRequestError."""
+def parse(buffer: bytearray) -> ClientRequest | None:
+    """Take one request off the front of ``buffer``; None where it is not whole yet. Raises MalformedRequestError."""
     end = buffer.find(b"\r\n\r\n")
     if end < 0:
         if len(buffer) > MAX_HEAD:
-            raise BadRequestError("the head does not end")
+            raise MalformedRequestError("the head does not end")
         return None
     lines = bytes(buffer[:end]).decode("latin-1").split("\r\n")
     words = lines[0].split(" ")
     if len(words) != 3 or not words[2].startswith("HTTP/1."):
-        raise BadRequestError("not an HTTP/1 request line")
+        raise MalformedRequestError("not an HTTP/1 request line")
     headers: dict[str, str] = {}
     for line in lines[1:]:
         name, colon, value = line.partition(":")
         if not colon:
-            raise BadRequestError("a header line without a colon")
+            raise MalformedRequestError("a header line without a colon")
         headers[name.strip().lower()] = value.strip()
     length = headers.get("content-length", "0")
     if not length.isdigit() or int(length) > MAX_HEAD or "transfer-encoding" in headers:
-        raise BadRequestError("a body of unknown or excessive length")
+        raise MalformedRequestError("a body of unknown or excessive length")
     total = end + 4 + int(length)
     if len(buffer) < total:
         return None
     body = bytes(buffer[end + 4 : total])
     del buffer[:total]
-    return Request(words[0], words[1], headers, body)
+    return ClientRequest(words[0], words[1], headers, body)
 
 
-def head(answer: Answer, length: int | None = None) -> bytes:
+def head(answer: SimulatedAnswer, length: int | None = None) -> bytes:
     """The head of ``answer`` as a gateway writes it. ``length`` stands in for the true Content-Length."""
     try:
         phrase = HTTPStatus(answer.status).phrase
@@ -102,7 +102,7 @@ def head(answer: Answer, length: int | None = None) -> bytes:
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 
-def plain(answer: Answer) -> Steps:
+def plain(answer: SimulatedAnswer) -> Steps:
     """The steps of an answer that nothing is wrong with."""
     if answer.delay:
         yield answer.delay

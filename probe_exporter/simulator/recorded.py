@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from probe_exporter.simulator.system import JSON_TYPE, NOT_FOUND, PUBLIC, TEXT_TYPE, Answer
+from probe_exporter.simulator.system import JSON_TYPE, NOT_FOUND, PUBLIC, TEXT_TYPE, SimulatedAnswer
 
 FORMAT: Final = "powerwall-record/1"
 """The format of files that ``probe_exporter record`` writes."""
@@ -22,11 +22,11 @@ class RecordedSystem:
     they took when they were recorded.
     """
 
-    def __init__(self, answers: Mapping[str, Answer]) -> None:
+    def __init__(self, answers: Mapping[str, SimulatedAnswer]) -> None:
         self.answers = dict(answers)
         self.public: frozenset[str] | None = None if _is_legacy(self.answers.get("status")) else PUBLIC
 
-    def answer(self, endpoint: str) -> Answer:
+    def answer(self, endpoint: str) -> SimulatedAnswer:
         """The recorded answer, or 404."""
         return self.answers.get(endpoint) or self.answers.get(endpoint.replace("/", "_")) or NOT_FOUND
 
@@ -59,7 +59,7 @@ class RecordedSystem:
         return cls({str(name): _recorded(name, entry, pace) for name, entry in endpoints.items()})
 
 
-def _recorded(name: str, entry: object, pace: bool) -> Answer:
+def _recorded(name: str, entry: object, pace: bool) -> SimulatedAnswer:
     if not isinstance(entry, Mapping) or not isinstance(entry.get("status"), int):
         raise ValueError(f"{name}: an answer has a status")
     seconds = entry.get("seconds")
@@ -67,17 +67,17 @@ def _recorded(name: str, entry: object, pace: bool) -> Answer:
     return _answer(entry["status"], entry.get("content_type"), entry.get("body"), delay)
 
 
-def _indexed(folder: Path, entry: Mapping[str, Any]) -> Answer:
+def _indexed(folder: Path, entry: Mapping[str, Any]) -> SimulatedAnswer:
     if "file" not in entry:
         return _answer(entry["status"], entry.get("content_type"), entry.get("body"))
     if entry.get("http_error_record"):
         return _from_file(folder / entry["file"])
-    return Answer(entry["status"], (folder / entry["file"]).read_bytes(), entry.get("content_type"))
+    return SimulatedAnswer(entry["status"], (folder / entry["file"]).read_bytes(), entry.get("content_type"))
 
 
-def _from_file(file: Path) -> Answer:
+def _from_file(file: Path) -> SimulatedAnswer:
     if not file.name.endswith(_ERROR):
-        return Answer(200, file.read_bytes())
+        return SimulatedAnswer(200, file.read_bytes())
     record = json.loads(file.read_text("utf-8"))
     headers = record.get("headers") or {}
     body = record.get("body")
@@ -85,7 +85,7 @@ def _from_file(file: Path) -> Answer:
     return _answer(record["status"], content_type, body)
 
 
-def _answer(status: int, content_type: str | None, body: object, delay: float = 0.0) -> Answer:
+def _answer(status: int, content_type: str | None, body: object, delay: float = 0.0) -> SimulatedAnswer:
     """An answer from its parts. A body that is a text is sent as it is: no endpoint's document is a JSON string."""
     if isinstance(body, str):
         data = body.encode("utf-8", "replace")
@@ -93,10 +93,10 @@ def _answer(status: int, content_type: str | None, body: object, delay: float = 
         data = b"" if body is None and status != 200 else json.dumps(body, separators=(",", ":")).encode()
     if content_type is None and data:
         content_type = TEXT_TYPE if data == NOT_FOUND.body else JSON_TYPE
-    return Answer(status, data, content_type, delay=delay)
+    return SimulatedAnswer(status, data, content_type, delay=delay)
 
 
-def _is_legacy(status: Answer | None) -> bool:
+def _is_legacy(status: SimulatedAnswer | None) -> bool:
     if status is None or status.status != 200:
         return False
     try:

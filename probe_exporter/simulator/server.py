@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 from typing import Literal, final
 
-from probe_exporter.simulator.certificates import Certificate, make_certificate
-from probe_exporter.simulator.connection import Connection
+from probe_exporter.simulator.certificates import SimulatedCertificate, make_certificate
+from probe_exporter.simulator.connection import ClientConnection
 from probe_exporter.simulator.counts import Counts
-from probe_exporter.simulator.fault import Exchange
+from probe_exporter.simulator.fault import FaultyExchange
 from probe_exporter.simulator.faults import Faults
 from probe_exporter.simulator.listener import Listener
 from probe_exporter.simulator.loop import LoopThread
-from probe_exporter.simulator.messages import Request, Steps, plain
+from probe_exporter.simulator.messages import ClientRequest, Steps, plain
 from probe_exporter.simulator.sessions import LOGIN, Sessions
-from probe_exporter.simulator.system import Answer, System, refusal
+from probe_exporter.simulator.system import SimulatedAnswer, System, refusal
 
 PASSWORD = "simulated-password"
 EMAIL = "owner@example.org"
@@ -39,7 +39,7 @@ class SimulatedGateway:
         email: str | None = None,
         password: str = PASSWORD,
         latency: float = 0.0,
-        certificate: Certificate | None = None,
+        certificate: SimulatedCertificate | None = None,
         lock_after: int | None = None,
         missing_status: Literal[401, 403] = 403,
         loop: LoopThread | None = None,
@@ -52,7 +52,7 @@ class SimulatedGateway:
         self.sessions = Sessions(password, email, lock_after, missing_status)
         self.faults = Faults(self._apply_faults)
         self._counts = Counts()
-        self.connections: set[Connection] = set()
+        self.connections: set[ClientConnection] = set()
         self._own_loop = loop is None
         self._loop = loop
         self._listener: Listener | None = None
@@ -81,7 +81,7 @@ class SimulatedGateway:
 
     async def _listen(self) -> Listener:
         loop = asyncio.get_running_loop()
-        listener = Listener(self.host, self.port, lambda: Connection(self, loop))
+        listener = Listener(self.host, self.port, lambda: ClientConnection(self, loop))
         await listener.open()
         self.port = listener.port
         return listener
@@ -136,7 +136,7 @@ class SimulatedGateway:
         """Forget every session."""
         self.sessions.revoke()
 
-    def swap_certificate(self, certificate: Certificate | None = None) -> Certificate:
+    def swap_certificate(self, certificate: SimulatedCertificate | None = None) -> SimulatedCertificate:
         """Show another certificate from the next connection on; returns it."""
         self.certificate = certificate or make_certificate()
         return self.certificate
@@ -171,7 +171,7 @@ class SimulatedGateway:
 
     # Requests
 
-    def respond(self, request: Request) -> Steps:
+    def respond(self, request: ClientRequest) -> Steps:
         """The steps of the answer to ``request``; called in the server's thread."""
         self._counts.asked(request)
         if self.latency:
@@ -189,14 +189,14 @@ class SimulatedGateway:
             yield from plain(answer)
             return
         fault, kind = struck
-        exchange = Exchange(fault, kind.place(fault), answer, self.revoke_tokens, self._swap)
+        exchange = FaultyExchange(fault, kind.place(fault), answer, self.revoke_tokens, self._swap)
         if kind.play is not None:
             yield from kind.play(exchange)
 
     def _swap(self) -> None:
         self.swap_certificate()
 
-    def _answer(self, request: Request, allowed: bool) -> Answer:
+    def _answer(self, request: ClientRequest, allowed: bool) -> SimulatedAnswer:
         if request.method == "POST" and request.endpoint == LOGIN:
             return self.sessions.login(request)
         if request.method != "GET":

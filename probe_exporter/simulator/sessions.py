@@ -9,8 +9,8 @@ from datetime import datetime, timezone
 from typing import Literal
 from urllib.parse import parse_qs
 
-from probe_exporter.simulator.messages import Request
-from probe_exporter.simulator.system import Answer, document, refusal
+from probe_exporter.simulator.messages import ClientRequest
+from probe_exporter.simulator.system import SimulatedAnswer, document, refusal
 
 LOGIN = "login/Basic"
 
@@ -61,15 +61,15 @@ class Sessions:
         """Forget every token, as a reboot does."""
         self._tokens.clear()
 
-    def refuse(self) -> Answer:
+    def refuse(self) -> SimulatedAnswer:
         """The answer to a request without a good token."""
         return self._missing
 
-    def knows(self, request: Request) -> bool:
+    def knows(self, request: ClientRequest) -> bool:
         """Whether the request carries a good token, as the cookie AuthCookie or as a bearer."""
         return bool(self._tokens.intersection(_presented(request)))
 
-    def login(self, request: Request) -> Answer:
+    def login(self, request: ClientRequest) -> SimulatedAnswer:
         """The answer to a login POST: 200 with a token, 400, 401, or 429 while locked."""
         if self.locked:
             return LOCKED_OUT
@@ -88,7 +88,7 @@ class Sessions:
         right = fields.get("username") == "customer" and fields.get("password") == self.password
         return not right or (self.email is not None and fields.get("email") != self.email)
 
-    def _welcome(self, email: str) -> Answer:
+    def _welcome(self, email: str) -> SimulatedAnswer:
         token = base64.urlsafe_b64encode(secrets.token_bytes(64)).decode("ascii")
         self._tokens.add(token)
         user = {
@@ -106,10 +106,10 @@ class Sessions:
             ("set-cookie", f"AuthCookie={token}; Path=/"),
             ("set-cookie", f"UserRecord={record}; Path=/"),
         )
-        return Answer(answer.status, answer.body, headers=cookies)
+        return SimulatedAnswer(answer.status, answer.body, headers=cookies)
 
 
-def _presented(request: Request) -> set[str]:
+def _presented(request: ClientRequest) -> set[str]:
     found = set()
     for part in request.headers.get("cookie", "").split(";"):
         name, _, value = part.strip().partition("=")

@@ -14,7 +14,7 @@ TEXT_TYPE: Final = "text/plain; charset=utf-8"
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class SimulatedAnswer:
     """One HTTP answer. ``headers`` come on top of what every answer carries; ``delay`` is in seconds."""
 
     status: int
@@ -37,20 +37,20 @@ class System(Protocol):
         """Endpoints that need no session; None where none needs one (firmware before 20.49)."""
         ...
 
-    def answer(self, endpoint: str) -> Answer:
+    def answer(self, endpoint: str) -> SimulatedAnswer:
         """The answer to GET of ``endpoint``, a path below ``/api/``."""
         ...
 
 
-def document(value: object, status: int = 200) -> Answer:
+def document(value: object, status: int = 200) -> SimulatedAnswer:
     """A JSON answer, as compact as a gateway's."""
-    return Answer(status, json.dumps(value, separators=(",", ":")).encode())
+    return SimulatedAnswer(status, json.dumps(value, separators=(",", ":")).encode())
 
 
-def refusal(status: int, error: str, message: str) -> Answer:
+def refusal(status: int, error: str, message: str) -> SimulatedAnswer:
     """An error in the form that gateways use."""
     return document({"code": status, "error": error, "message": message}, status)
 
 
-NOT_FOUND: Final = Answer(404, b"404 page not found", TEXT_TYPE)
+NOT_FOUND: Final = SimulatedAnswer(404, b"404 page not found", TEXT_TYPE)
 """What a gateway says to a path that its firmware does not have."""

@@ -25,10 +25,10 @@ from tesla_protocol.energy_device import graphql_api_pb2, signed_message_pb2
 from tesla_protocol.energy_device.transport_pb2 import MessageEnvelope
 
 from probe_exporter.simulator import tedapi_documents as documents
-from probe_exporter.simulator.messages import Request
+from probe_exporter.simulator.messages import ClientRequest
 from probe_exporter.simulator.moment import Moment
 from probe_exporter.simulator.sessions import FORBIDDEN
-from probe_exporter.simulator.system import NOT_FOUND, TEXT_TYPE, Answer, refusal
+from probe_exporter.simulator.system import NOT_FOUND, TEXT_TYPE, SimulatedAnswer, refusal
 from probe_exporter.tedapi.queries import DIGESTS
 from probe_exporter.tedapi.questions import Question
 
@@ -120,7 +120,7 @@ class Tedapi:
         """Register a public key, as its owner does with Tesla; ``verified`` once a Powerwall was switched."""
         self.keys[key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.PKCS1)] = state
 
-    def answer(self, request: Request, owner: bool) -> Answer:
+    def answer(self, request: ClientRequest, owner: bool) -> SimulatedAnswer:
         """The answer to a request below ``/tedapi/``; ``owner`` says that it carries a session of the owner."""
         if self.busy:
             return _BUSY
@@ -129,11 +129,11 @@ class Tedapi:
             found = replace(found, body=gzip.compress(found.body, mtime=0))
         return replace(found, delay=self.delay)
 
-    def _answer(self, request: Request, owner: bool) -> Answer:
+    def _answer(self, request: ClientRequest, owner: bool) -> SimulatedAnswer:
         path = request.path.partition("?")[0]
         if path == "/tedapi/din" and request.method == "GET":
             known = owner or self._knows(request)
-            return Answer(200, self.source.dins[0].encode(), TEXT_TYPE) if known else FORBIDDEN
+            return SimulatedAnswer(200, self.source.dins[0].encode(), TEXT_TYPE) if known else FORBIDDEN
         if request.method != "POST":
             return NOT_FOUND
         if path == "/tedapi/v1r":
@@ -145,19 +145,19 @@ class Tedapi:
             return FORBIDDEN
         return self._plain(request.body, follower[1] if follower else self.source.dins[0])
 
-    def _knows(self, request: Request) -> bool:
+    def _knows(self, request: ClientRequest) -> bool:
         right = base64.b64encode(f"{_USER}:{self.password}".encode()).decode("ascii")
         return hmac.compare_digest(request.headers.get("authorization", ""), f"Basic {right}")
 
-    def _plain(self, body: bytes, din: str) -> Answer:
+    def _plain(self, body: bytes, din: str) -> SimulatedAnswer:
         try:
             asked = MessageEnvelope.FromString(_field_one(body))
         except (ProtobufError, ValueError):
             return refusal(400, "bad request", "cannot parse the message")
         reply = self._reply(asked, din).SerializeToString()
-        return Answer(200, _wrapped(reply), OCTETS)
+        return SimulatedAnswer(200, _wrapped(reply), OCTETS)
 
-    def _signed(self, body: bytes) -> Answer:
+    def _signed(self, body: bytes) -> SimulatedAnswer:
         try:
             message = signed_message_pb2.RoutableMessage.FromString(body)
         except ProtobufError:
@@ -175,7 +175,7 @@ class Tedapi:
         else:
             asked = MessageEnvelope.FromString(message.protobuf_message_as_bytes)
             out.protobuf_message_as_bytes = self._reply(asked, self.source.dins[0]).SerializeToString()
-        return Answer(200, out.SerializeToString(), OCTETS)
+        return SimulatedAnswer(200, out.SerializeToString(), OCTETS)
 
     def _fault(self, message: signed_message_pb2.RoutableMessage) -> str | None:
         """The fault of a signed message; None where all is well."""

@@ -7,9 +7,9 @@ import zlib
 from functools import lru_cache
 from typing import Final
 
-from probe_exporter.simulator.fault import Exchange
+from probe_exporter.simulator.fault import FaultyExchange
 from probe_exporter.simulator.messages import Ending, Steps, head
-from probe_exporter.simulator.system import JSON_TYPE, Answer
+from probe_exporter.simulator.system import JSON_TYPE, SimulatedAnswer
 
 HUGE: Final = 400 << 20
 """Bytes of a huge body, and of what a gzip bomb unpacks to."""
@@ -19,14 +19,14 @@ _GZIP_HEAD: Final = b"\x1f\x8b\x08\0\0\0\0\0\x02\xff"
 _DEFLATE_END: Final = b"\x03\0"
 
 
-def hang(exchange: Exchange) -> Steps:
+def hang(exchange: FaultyExchange) -> Steps:
     """Nothing, or half an answer and then nothing."""
     if exchange.place == "body":
         yield _half(exchange)
     yield Ending.HANG
 
 
-def reset(exchange: Exchange) -> Steps:
+def reset(exchange: FaultyExchange) -> Steps:
     """A TCP reset before the answer, or in its midst."""
     if exchange.place == "body":
         yield _half(exchange)
@@ -34,14 +34,14 @@ def reset(exchange: Exchange) -> Steps:
     yield Ending.RESET
 
 
-def close_early(exchange: Exchange) -> Steps:
+def close_early(exchange: FaultyExchange) -> Steps:
     """The connection ends before the answer, or in its midst."""
     if exchange.place == "body":
         yield _half(exchange)
     yield Ending.CUT
 
 
-def drip(exchange: Exchange) -> Steps:
+def drip(exchange: FaultyExchange) -> Steps:
     """One byte at a time, from the head on or from the body on."""
     answer = exchange.answer
     start, rest = (
@@ -54,27 +54,27 @@ def drip(exchange: Exchange) -> Steps:
         yield exchange.fault.seconds
 
 
-def endless_headers(exchange: Exchange) -> Steps:
+def endless_headers(exchange: FaultyExchange) -> Steps:
     """A head that does not end."""
     yield head(exchange.answer)[:-2]
     while True:
         yield b"x-padding: " + b"p" * 4096 + b"\r\n"
 
 
-def too_long_length(exchange: Exchange) -> Steps:
+def too_long_length(exchange: FaultyExchange) -> Steps:
     """A Content-Length that promises more than comes before the connection is closed."""
     yield head(exchange.answer, len(exchange.answer.body) + 64) + exchange.answer.body
     yield Ending.CLOSE
 
 
-def too_short_length(exchange: Exchange) -> Steps:
+def too_short_length(exchange: FaultyExchange) -> Steps:
     """A Content-Length that ends in the midst of the body; the rest follows, as if it were the next answer."""
     yield head(exchange.answer, len(exchange.answer.body) // 2) + exchange.answer.body
 
 
-def huge_body(exchange: Exchange) -> Steps:
+def huge_body(exchange: FaultyExchange) -> Steps:
     """400 MB of white space in a JSON document, until the client has had enough."""
-    yield head(Answer(200, b""), HUGE) + b"["
+    yield head(SimulatedAnswer(200, b""), HUGE) + b"["
     sent = 1
     while sent < HUGE:
         size = min(_CHUNK, HUGE - sent)
@@ -82,20 +82,20 @@ def huge_body(exchange: Exchange) -> Steps:
         sent += size
 
 
-def gzip_bomb(exchange: Exchange) -> Steps:
+def gzip_bomb(exchange: FaultyExchange) -> Steps:
     """A small compressed body that unpacks to 400 MB, although nobody asked for compression."""
     packed = bomb()
-    yield head(Answer(200, packed, JSON_TYPE, (("content-encoding", "gzip"),))) + packed
+    yield head(SimulatedAnswer(200, packed, JSON_TYPE, (("content-encoding", "gzip"),))) + packed
 
 
-def certificate_swap(exchange: Exchange) -> Steps:
+def certificate_swap(exchange: FaultyExchange) -> Steps:
     """The right answer, then another certificate from the next connection on."""
     yield head(exchange.answer) + exchange.answer.body
     exchange.swap_certificate()
     yield Ending.CLOSE
 
 
-def not_http(exchange: Exchange) -> Steps:
+def not_http(exchange: FaultyExchange) -> Steps:
     """Something that is no HTTP at all."""
     del exchange
     yield b"SSH-2.0-OpenSSH_9.2\r\n"
@@ -118,6 +118,6 @@ def bomb(size: int = HUGE) -> bytes:
     return _GZIP_HEAD + block * count + _DEFLATE_END + struct.pack("<II", checksum, count << 20)
 
 
-def _half(exchange: Exchange) -> bytes:
+def _half(exchange: FaultyExchange) -> bytes:
     body = exchange.answer.body
     return head(exchange.answer, max(len(body), 2)) + body[: len(body) // 2]

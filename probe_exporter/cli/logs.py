@@ -7,6 +7,7 @@ message and without a traceback: both may quote a secret.
 
 from __future__ import annotations
 
+import codecs
 import json
 import logging
 import sys
@@ -31,6 +32,9 @@ _LEVELS: Final = {
     "warning": logging.WARNING,
     "error": logging.ERROR,
 }
+_ESCAPING: Final = codecs.lookup("unicode_escape")
+"""Looked up now: Python opens a file for it, and a process without descriptors has the most to log."""
+
 _log = logging.getLogger("probe_exporter")
 
 
@@ -77,7 +81,7 @@ def _one_line(text: str) -> str:
     """The text with everything escaped that is not printable."""
     if text.isprintable():
         return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+    return "".join(c if c.isprintable() else _ESCAPING.encode(c)[0].decode("ascii") for c in text)
 
 
 def _quoted(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import logging
 from collections.abc import Callable
 from dataclasses import replace
@@ -148,6 +149,8 @@ def run(settings: Settings, options: WebOptions) -> None:
     from probe_exporter.web import create_app
     from probe_exporter.web import serve as serve_web
 
+    # Python opens a file for it at the first connection, and by then there may be no descriptor.
+    codecs.lookup("idna")
     # A reload reads the same file again, whatever else has appeared beside it since.
     settings = replace(settings, config_file=settings.config_path())
     config = settings.load()

@@ -7,6 +7,7 @@ in a row where the process has no descriptor left.
 from __future__ import annotations
 
 import asyncio
+import asyncio.sslproto
 import contextlib
 import logging
 import socket
@@ -23,10 +24,13 @@ MAX_CONNECTIONS: Final = 4096
 HANDSHAKE_DEADLINE: Final = 10.0
 """Seconds that a client may take for its TLS handshake."""
 
+TLS_BUFFER: Final = 16 << 10
+"""Bytes that asyncio sets aside to read from one TLS connection: a request fits, and its own 256 KiB are a burden."""
+
 _AT_ONCE: Final = 64
 """Connections that one turn of the loop accepts: answers go out in between."""
 
-_REST: Final = 1.0
+_REST: Final = 0.1
 """Seconds until the next try where the system let us accept nothing."""
 
 _SILENCE: Final = 60.0
@@ -52,6 +56,7 @@ class Acceptor:
         self._make_context = make_context
         self._established = established
         self._cap = most_connections()
+        asyncio.sslproto.SSLProtocol.max_size = TLS_BUFFER  # type: ignore[attr-defined]
         self._loop = asyncio.get_running_loop()
         self._beginning: set[asyncio.Task[None]] = set()
         self._told: dict[str, float] = {}

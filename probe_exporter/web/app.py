@@ -60,6 +60,7 @@ class Application:
             "/-/ready": self._ready,
             options.metrics_path: self._metrics,
         }
+        pages.prepare()
         self._links = pages.Links(options.external_path, options.metrics_path)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

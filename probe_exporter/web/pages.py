@@ -55,6 +55,14 @@ def _environment() -> Environment:
     return environment
 
 
+def prepare() -> None:
+    """Read all templates now: without a descriptor left nobody could later."""
+    for name in ("fleet.html", "gateway.html", "layout.html"):
+        _environment().get_template(name)
+    _source("style.css")
+
+
+@cache
 def _source(name: str) -> str:
     return (files("probe_exporter.web") / "templates" / name).read_text(encoding="utf-8")
 

@@ -15,8 +15,10 @@ from typing import Any
 import pytest
 import yaml
 
+from probe_exporter.errors import REASONS
 from probe_exporter.metrics import CATALOGUE
 from probe_exporter.metrics.probe import PROBE_FAMILIES
+from probe_exporter.metrics.tariff import SITE_FAMILIES, TARIFF_FAMILIES
 from tests.conftest import program
 
 ROOT = Path(__file__).parent.parent
@@ -27,6 +29,8 @@ GROUPS = [
 ]
 ALERTS = {rule["alert"]: rule for group in GROUPS for rule in group["rules"] if "alert" in rule}
 RECORDED = [rule["record"] for group in GROUPS for rule in group["rules"] if "record" in rule]
+TRIED = (RULES / "alerts.yml", RULES / "recording.yml")
+"""The files that are tried here; tests/test_rules_homes.py has the others."""
 
 HOME = '{job="powerwall",instance="home"'
 DAY = 24 * 60
@@ -59,7 +63,17 @@ def battery(name: str, value: float) -> Series:
 
 CASES: dict[str, Case] = {
     "PowerwallExporterDown": Case(15, {'up{job="probe_exporter"}': 0}, {'up{job="probe_exporter"}': 1}),
-    "PowerwallProbeFailing": Case(12, {"probe_success": 0}, {"probe_success": 1}),
+    "PowerwallReloadFailed": Case(
+        12,
+        {'probe_exporter_config_last_reload_successful{job="probe_exporter"}': 0},
+        {'probe_exporter_config_last_reload_successful{job="probe_exporter"}': 1},
+    ),
+    "PowerwallProbeFailing": Case(
+        12,
+        {"probe_success": 0},
+        {"probe_success": 1},
+        {'probe_failure_reason{reason="auth"}': 0, 'probe_failure_reason{reason="tls"}': 0},
+    ),
     "PowerwallLoginRefused": Case(
         7, {'probe_failure_reason{reason="auth"}': 1}, {'probe_failure_reason{reason="auth"}': 0}
     ),
@@ -188,7 +202,7 @@ def labelled(name: str) -> str:
 
 def run(groups: list[dict[str, Any]], folder: Path) -> None:
     document = {
-        "rule_files": [str(file) for file in sorted(RULES.glob("*.yml"))],
+        "rule_files": [str(file) for file in TRIED],
         "evaluation_interval": groups[0]["interval"],
         "tests": groups,
     }
@@ -221,6 +235,32 @@ def test_it_is_silent_while_all_is_well_and_through_a_drop_of_a_minute(
     run([calm, dropped], tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("reason", "alert"),
+    [
+        ("auth", "PowerwallLoginRefused"),
+        ("tls", "PowerwallCertificateChanged"),
+        ("timeout", "PowerwallProbeFailing"),
+        ("http", "PowerwallProbeFailing"),
+    ],
+)
+def test_one_broken_site_raises_one_alert(reason: str, alert: str, tmp_path: Path) -> None:
+    """Whatever the cause: the site's own words give way to the one that says what to do."""
+    inputs = [{"series": labelled("probe_success"), "values": "0x60"}] + [
+        {"series": labelled(f'probe_failure_reason{{reason="{one}"}}'), "values": f"{int(one == reason)}x60"}
+        for one in REASONS
+    ]
+    tests = [
+        {
+            "expr": 'count by (alertname) (ALERTS{alertstate="firing"})',
+            "eval_time": f"{minute}m",
+            "exp_samples": [{"labels": f'{{alertname="{alert}"}}', "value": 1}],
+        }
+        for minute in (12, 30, 60)
+    ]
+    run([{"interval": "1m", "input_series": inputs, "promql_expr_test": tests}], tmp_path)
+
+
 def test_a_moment_is_not_enough(tmp_path: Path) -> None:
     """An alert that waits is silent where its condition lasts for a minute only."""
     groups = []
@@ -249,8 +289,6 @@ ENERGY = {
     'powerwall_battery_full_pack_joules{serial="A"}': "45e6",
     "powerwall_site_nominal_joules": "100e6",
     "powerwall_batteries_configured": "2",
-    "powerwall_remaining_joules": "36e6",
-    'powerwall_instant_power_watts{category="load"}': "4000",
 }
 RECORDINGS: dict[str, float] = {
     "powerwall:solar_produced_joules:increase1d": 600000 * DAY,
@@ -259,17 +297,15 @@ RECORDINGS: dict[str, float] = {
     "powerwall:grid_exported_joules:increase1d": 150000 * DAY,
     "powerwall:battery_charged_joules:increase1d": 300000 * DAY,
     "powerwall:battery_discharged_joules:increase1d": 270000 * DAY,
-    "powerwall:self_sufficiency:ratio1d": 0.75,
-    "powerwall:self_consumption:ratio1d": 0.75,
     "powerwall:battery_cycles:lifetime": 1000,
     "powerwall:battery_round_trip:ratio": 0.9,
     "powerwall:battery_health:ratio": 0.9,
-    "powerwall:backup_time_remaining:seconds": 9000,
 }
 
 
 def test_recordings_by_hand(tmp_path: Path) -> None:
-    assert list(RECORDINGS) == RECORDED
+    groups = yaml.safe_load((RULES / "recording.yml").read_text())["groups"]
+    assert list(RECORDINGS) == [rule["record"] for group in groups for rule in group["rules"]]
     end = DAY + 30
     inputs = [
         {"series": labelled(name), "values": value if "+" in value else f"{float(value):.0f}x{end}"}
@@ -320,13 +356,13 @@ def test_the_runbook_has_nothing_else() -> None:
 def test_every_metric_is_one_of_ours() -> None:
     known = (
         {family.name for family in CATALOGUE}
-        | {name for name, _, _ in PROBE_FAMILIES}
+        | {name for name, _, _ in (*PROBE_FAMILIES, *SITE_FAMILIES, *TARIFF_FAMILIES)}
         | set(RECORDED)
-        | {"up"}
+        | {"up", "probe_exporter_config_last_reload_successful"}
     )
     for one in GROUPS:
         for rule in one["rules"]:
-            used = set(re.findall(r"\b(?:powerwall[\w:]*|probe_\w+|up)\b(?=[\[{(\s)]|$)", rule["expr"]))
-            used -= {"powerwall", "probe_exporter"}
+            used = set(re.findall(r"\b(?:powerwall[\w:]*|probe_\w+|up)\b(?=[\[{(\s)|\"]|$)", rule["expr"]))
+            used -= {"powerwall", "probe_exporter", "powerwall_"}
             assert used, rule
             assert used <= known, used - known

@@ -535,9 +535,10 @@ def test_a_bill_by_hand(course: Course, tmp_path: Path) -> None:
     check([course], tmp_path)
 
 
-@pytest.mark.parametrize(
-    "course", [*SHARES.values(), *STATES.values(), *OUTAGES.values()], ids=[*SHARES, *STATES, *OUTAGES]
-)
+OTHERS = {**SHARES, **STATES, **OUTAGES}
+
+
+@pytest.mark.parametrize("course", OTHERS.values(), ids=OTHERS)
 def test_shares_states_and_outages_by_hand(course: Course, tmp_path: Path) -> None:
     check([course], tmp_path)
 

@@ -32,6 +32,7 @@ FIRMWARE: Final = {
     "21.44": "pw2-21.44-running",
     "21.44, stopped": "pw2-21.44-stopped",
     "22.1, PW+": "recorded/pwplus-us-gw2-22.1-gridfault",
+    "22.9": "neurio-22.9",
     "23.28, PW+": "pwplus-23.28",
     "23.44, PW+": "recorded/pwplus-us-23.44.0-simulator",
     "26, PW3": "pw3-26",

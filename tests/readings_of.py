@@ -10,7 +10,7 @@ from probe_exporter.readings.document import ATTRIBUTES, read
 from probe_exporter.readings.payload import decode
 
 PAYLOADS = Path(__file__).parent / "payloads"
-SYSTEMS = ("legacy-1.x", "pw2-21.44-running", "pw2-21.44-stopped", "pwplus-23.28", "pw3-26")
+SYSTEMS = ("legacy-1.x", "pw2-21.44-running", "pw2-21.44-stopped", "neurio-22.9", "pwplus-23.28", "pw3-26")
 READ_AT = 1_700_000_000.0
 
 BY_NAME = {family.name: family for family in CATALOGUE}

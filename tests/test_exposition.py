@@ -14,12 +14,12 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from probe_exporter.metrics import CATALOGUE
 from probe_exporter.metrics.exposition import Format, registry, render
-from probe_exporter.metrics.filled import FilledMetric, heading
+from probe_exporter.metrics.filled import FilledMetric, Heading, heading
 from probe_exporter.metrics.probe import PROBE_FAMILIES
 
 FAMILIES = [
-    *(("gauge", name, text, labels) for name, text, labels in PROBE_FAMILIES),
-    *((one.kind, one.name, one.help, one.labels) for one in CATALOGUE),
+    *(heading(name, "gauge", text, labels) for name, text, labels in PROBE_FAMILIES),
+    *(family.heading for family in CATALOGUE),
 ]
 GENERATORS = {Format.TEXT: generate_latest, Format.OPENMETRICS: openmetrics.generate_latest}
 
@@ -38,14 +38,15 @@ def assert_alike(*metrics: FilledMetric) -> None:
         assert render(metrics, form) == generate(registry(metrics))
 
 
-@pytest.mark.parametrize(("kind", "name", "text", "labels"), FAMILIES, ids=[one[1] for one in FAMILIES])
-def test_the_catalogue(kind: str, name: str, text: str, labels: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("described", FAMILIES, ids=lambda described: described.name)
+def test_the_catalogue(described: Heading) -> None:
+    labels = described.labels
     rows = zip(TEXTS * 2, VALUES, strict=True) if labels else [("", 1.0)]
     values = {
         (label, *[f"{label}{number}"] * (len(labels) - 1)): value
         for number, (label, value) in enumerate(rows)
     }
-    assert_alike(FilledMetric(heading(name, kind, text, labels), values if labels else {(): 1.0}))
+    assert_alike(FilledMetric(described, values if labels else {(): 1.0}))
 
 
 @pytest.mark.parametrize("kind", ["gauge", "counter"])
@@ -60,6 +61,17 @@ def test_any_number(kind: str, number: float, whole: int) -> None:
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"])), min_size=2, max_size=2))
 def test_any_label_value(texts: list[str]) -> None:
     assert_alike(filled("gauge", "some_name", ["b_second", "a_first"], (texts, 1.0)))
+
+
+def test_an_optional_label_is_left_out_where_it_is_empty() -> None:
+    described = heading("some_name", "gauge", "Help.", ("type", "id", "phase"), "id")
+    metric = FilledMetric(described, {("neurio", "", "a"): 1.0, ("neurio", "2", "a"): 2.0, ("", "", ""): 3.0})
+    assert_alike(metric)
+    assert render([metric], Format.TEXT).decode().splitlines()[2:] == [
+        'some_name{phase="a",type="neurio"} 1.0',
+        'some_name{id="2",phase="a",type="neurio"} 2.0',
+        'some_name{phase="",type=""} 3.0',
+    ]
 
 
 def test_nothing_at_all() -> None:

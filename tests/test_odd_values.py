@@ -30,6 +30,8 @@ LEANS_ON: dict[str, set[str]] = {
         "system_status"
     },  # asked for where the faults are not in the system's status
     "sitemaster": {"powerwalls"},  # diagnostics lie while the site master runs
+    "status": {"system_status"},  # the version tells whether the inventory names the batteries
+    "powerwalls": {"status", "system_status"},  # the gateway's DIN, and the batteries of 1.x
 }
 """Whose families read another endpoint besides their own, by that other one."""
 
@@ -103,8 +105,9 @@ BLOCK: Path = ("battery_blocks", 0)
 
 ODD: list[tuple[str, str, Path, object, set[str]]] = [
     (PWPLUS, "system_status", ("solar_real_power_limit",), UNLIMITED, {"solar_real_power_limit_watts"}),
-    (PWPLUS, "system_status", FAULT, 17, set()),
-    (PWPLUS, "system_status", FAULT, [{"value": 5e9}], set()),
+    (PWPLUS, "system_status", FAULT, 17, {"grid_fault_volts"}),
+    (PWPLUS, "system_status", FAULT, [{"value": 5e9}], {"grid_fault_volts"}),
+    (PWPLUS, "system_status", FAULT, "[" * 4000, {"grid_fault_volts"}),
     (PWPLUS, "system_status", (*BLOCK, "f_out"), None, {"battery_output_hz"}),
     (PWPLUS, "system_status", (*BLOCK, "i_out"), None, {"battery_output_amps"}),
     (PWPLUS, "system_status", (*BLOCK, "p_out"), "much", {"battery_output_power_watts"}),

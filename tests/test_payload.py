@@ -271,20 +271,21 @@ def test_instant(text: object, seconds: float | None) -> None:
 
 
 def test_label_values_are_short_and_printable() -> None:
-    assert clean("a\n\x00\ud800b\u2028") == "a\ufffd\ufffd\ufffdb\ufffd"
+    assert clean("a\n\x00\ud800b\u200b") == "a\ufffd\ufffd\ufffdb\ufffd"
+    assert clean(" 1.15.0\r\n") == "1.15.0"
     assert clean("é ü 電") == "é ü 電"
     assert len(clean("x" * 10_000)) == MAX_TEXT
 
 
 def test_lists() -> None:
     payload = Payload(
-        {"l": ["a", 1, None, "b\n"], "f": [True, 0, False], "n": None, "o": {"k\n": {"x": "y"}}}
+        {"l": ["a", 1, None, "b\nc"], "f": [True, 0, False], "n": None, "o": {"k\nl": {"x": "y"}}}
     )
-    assert payload.texts("l") == ("a", "b\ufffd")
+    assert payload.texts("l") == ("a", "b\ufffdc")
     assert payload.flags("f") == (True, None, False)
     assert (payload.length("l"), payload.length("n"), payload.length("o")) == (4, None, None)
     assert (payload.texts("n"), payload.flags("o")) == ((), ())
-    assert [(key, child.text("x")) for key, child in payload.child("o").items()] == [("k\ufffd", "y")]
+    assert [(key, child.text("x")) for key, child in payload.child("o").items()] == [("k\ufffdl", "y")]
     assert [child.is_object for child in payload.child("l").elements()] == [False] * 4
     assert payload.child("l").is_list
     assert not list(payload.elements())

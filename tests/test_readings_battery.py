@@ -39,6 +39,7 @@ def test_the_whole_system_in_base_units() -> None:
         "max_apparent_power_voltamperes": 10820.0,
         "instantaneous_max_charge_power_watts": 13980.0,
         "instantaneous_max_discharge_power_watts": 23990.0,
+        "instantaneous_max_apparent_power_voltamperes": 11530.0,
         "ffr_power_availability_high_watts": 11590.0,
         "ffr_power_availability_low_watts": 11610.0,
         "load_charge_constraint_watts": 130.0,
@@ -158,7 +159,7 @@ def test_a_disabled_battery() -> None:
 @pytest.mark.parametrize(
     ("field", "go", "states", "word", "size"),
     [
-        ("pinv_state", "pinv_state", "pinv_status", "PINV_GridFollowing", 3),
+        ("pinv_state", "pinv_state", "pinv_status", "PINV_GridFollowing", 9),
         ("pinv_grid_state", "pinv_grid_state", "pinv_grid_status", "Grid_Qualifying", 4),
         ("OpSeqState", "opseq_state", "opseq_status", "Standby", 3),
     ],

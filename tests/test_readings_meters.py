@@ -11,7 +11,7 @@ from tests.readings_of import READ_AT, Samples, readings_from, readings_of, samp
 
 NEVER = "0001-01-01T00:00:00Z"
 TIME = "2023-11-04T15:27:48.5-07:00"
-SITE_METER = ("site", "synchrometerX", "JBL23012Y1F044")
+SITE_METER = ("site", "synchrometerX", "JBL23012Y1F044", "")
 
 
 def of_site_meter(name: str, *labels: str) -> float | None:
@@ -55,7 +55,7 @@ def test_a_counter_at_zero_is_a_reading() -> None:
 def test_every_category_of_1x() -> None:
     readings = readings_of("legacy-1.x")
     categories = [category for (category,) in samples_of(readings, "powerwall_instant_power_watts")]
-    assert categories == ["site", "battery", "load", "solar", "busway", "frequency", "generator"]
+    assert categories == ["site", "battery", "load", "solar"], "three more were never measured"
     assert len(samples_of(readings, "powerwall_meter_last_communication_timestamp_seconds")) == 4
     for name in (
         "powerwall_instant_average_amps",
@@ -103,7 +103,7 @@ def test_one_meter_in_base_units() -> None:
 
 
 def test_phases_of_a_meter() -> None:
-    assert [of_site_meter("phase_volts", line) for line in ("l1", "l2", "l3")] == [122.3, 122.4, None]
+    assert [of_site_meter("phase_volts", phase) for phase in "abc"] == [122.3, 122.4, None]
     assert [of_site_meter("phase_power_watts", phase) for phase in "abc"] == [-1571.0, -1027.0, None]
     assert [of_site_meter("phase_reactive_power_vars", phase) for phase in "abc"] == [133.0, 85.0, None]
     assert [of_site_meter("phase_current_amperes", phase) for phase in "abc"] == [12.91, 8.52, None]
@@ -111,7 +111,7 @@ def test_phases_of_a_meter() -> None:
 
 def test_transformers_of_a_meter() -> None:
     readings = readings_of("pw2-21.44-running")
-    meter = ("site", "synchrometerX", "JBL21047Y1F031")
+    meter = ("site", "synchrometerX", "JBL21047Y1F031", "")
     for name in ("powerwall_dev_ct_enabled", "powerwall_dev_ct_inverted"):
         assert [value_of(readings, name, *meter, ct) for ct in "12345"] == [0.0, 0.0, 1.0, 0.0, None]
 
@@ -119,25 +119,25 @@ def test_transformers_of_a_meter() -> None:
 def test_two_meters_with_one_serial_differ_by_type() -> None:
     readings = readings_of("pw2-21.44-running")
     assert samples_of(readings, "powerwall_dev_instant_power_watts") == {
-        ("site", "synchrometerY", "JBL21047Y1F031"): 263.0,
-        ("site", "synchrometerX", "JBL21047Y1F031"): 155.0,
-        ("solar", "synchrometerX", "JBL21047Y1F032"): 1866.0,
+        ("site", "synchrometerY", "JBL21047Y1F031", ""): 263.0,
+        ("site", "synchrometerX", "JBL21047Y1F031", ""): 155.0,
+        ("solar", "synchrometerX", "JBL21047Y1F032", ""): 1866.0,
     }
-    third = ("site", "synchrometerX", "JBL21047Y1F031", "c")
+    third = ("site", "synchrometerX", "JBL21047Y1F031", "", "c")
     assert samples_of(readings, "powerwall_dev_phase_current_amperes")[third] == 1.62
     assert samples_of(readings, "powerwall_dev_info")[
         "site", "synchrometerX", "JBL21047Y1F031", "site", "1232100-00-E--TG1210470R0G5", "1"
     ] == 1.0  # fmt: skip
     assert samples_of(readings, "powerwall_dev_real_power_scale_ratio") == {
-        ("solar", "synchrometerX", "JBL21047Y1F032"): 1.5
+        ("solar", "synchrometerX", "JBL21047Y1F032", ""): 1.5
     }
 
 
 def test_a_neurio_of_2018() -> None:
     readings = readings_of("legacy-1.x")
-    site, solar = ("site", "neurio_tcp", "OBB3180001207"), ("solar", "neurio_tcp", "OBB3180001333")
+    site, solar = ("site", "neurio_tcp", "OBB3180001207", ""), ("solar", "neurio_tcp", "OBB3180001333", "")
     assert samples_of(readings, "powerwall_dev_connected") == {site: 1.0, solar: 1.0}
-    assert value_of(readings, "powerwall_dev_phase_volts", *site, "l2") == 120.7
+    assert value_of(readings, "powerwall_dev_phase_volts", *site, "b") == 120.7
     assert samples_of(readings, "powerwall_dev_phase_current_amperes") == {}
     assert samples_of(readings, "powerwall_dev_instant_average_amps") == {}
     # the solar meter counts production as import
@@ -164,8 +164,8 @@ def test_phases_that_were_never_measured(quantity: str, fields: dict[str, float]
 def test_currents_of_phases_that_are_not_connected() -> None:
     cached = {"v_l2n": 121.0, "real_power_c": 5.0, "i_a_current": 0, "i_b_current": 2.5, "i_c_current": 0}
     assert of_meter({"type": "synchrometerX", "Cached_readings": cached}, "phase_current_amperes") == {
-        ("site", "synchrometerX", "", "b"): 2.5,
-        ("site", "synchrometerX", "", "c"): 0.0,
+        ("site", "synchrometerX", "", "", "b"): 2.5,
+        ("site", "synchrometerX", "", "", "c"): 0.0,
     }
 
 

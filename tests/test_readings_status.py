@@ -104,7 +104,7 @@ def test_a_word_nobody_knew() -> None:
     assert samples_of(readings, "powerwall_operation_mode") == {("storm_watch",): 1.0}
     states = samples_of(readings, "powerwall_operation_mode_state")
     assert {state for state, value in states.items() if value} == {("other",)}
-    assert len(states) == 6
+    assert len(states) == 7
 
 
 @pytest.mark.parametrize(

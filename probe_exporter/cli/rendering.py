@@ -28,7 +28,8 @@ def merge(results: Iterable[ProbeResult]) -> list[FilledMetric]:
     for result in results:
         for metric in result.metrics:
             head = metric.heading
-            named = heading(head.name, head.kind, head.documentation, ("target", *head.labels))
+            labels = ("target", *head.labels)
+            named = heading(head.name, head.kind, head.documentation, labels, head.optional)
             _, values = merged.setdefault(head.name, (named, {}))
             values.update({(result.target, *labels): value for labels, value in metric.values.items()})
     return [FilledMetric(head, values) for head, values in merged.values()]

@@ -10,6 +10,7 @@ from typing import Literal
 
 from probe_exporter.metrics.catalogue import Family, Sample, state_set
 from probe_exporter.metrics.source import OWNER_API, Source
+from probe_exporter.readings import Readings
 from probe_exporter.readings.battery import (
     INVERTER_GRID_STATES,
     INVERTER_STATES,
@@ -67,9 +68,14 @@ def _state_set(
     return _SYSTEM.samples(name, documentation, ("serial", "state"), samples)
 
 
-def _info(system: SystemStatus) -> Iterator[Sample]:
-    for battery in system.batteries:
-        yield (battery.serial, battery.part_number, battery.version), 1.0
+def _info(readings: Readings) -> Iterator[Sample]:
+    """Firmware before 21 has no system status; there the inventory names the batteries, without their versions."""
+    if readings.system_status is not None:
+        for battery in readings.system_status.batteries:
+            yield (battery.serial, battery.part_number, battery.version), 1.0
+    elif readings.powerwalls is not None and readings.status is not None and readings.status.before(21):
+        for powerwall in readings.powerwalls.powerwalls:
+            yield (powerwall.serial, powerwall.part_number, ""), 1.0
 
 
 def _disabled(battery: Battery) -> bool | None:
@@ -97,15 +103,20 @@ CHARGE: tuple[Family, ...] = (
 )
 
 BLOCKS: tuple[Family, ...] = (
-    _SYSTEM.samples(
+    Family(
         "powerwall_battery_info",
-        "Identity of a battery (system_status: PackageSerialNumber, PackagePartNumber, version), always 1.",
-        ("serial", "partno", "version"),
+        "gauge",
+        "Identity of a battery (system_status: PackageSerialNumber, PackagePartNumber, version; before firmware 21 "
+        "powerwalls, up to 10 min old and without a version), always 1.",
+        "system_status",
         _info,
+        ("serial", "partno", "version"),
+        hardware=OWNER_API,
     ),
     _battery(
         "powerwall_battery_full_pack_joules",
-        "Capacity of the battery in J (system_status: nominal_full_pack_energy).",
+        "Capacity of the battery in J (system_status: nominal_full_pack_energy). A new pack has some 14.4 kWh where "
+        "13.5 kWh are nominal, so that a health above 1 is normal.",
         lambda battery: battery.full_energy,
     ),
     _battery(
@@ -126,7 +137,7 @@ BLOCKS: tuple[Family, ...] = (
     _battery(
         "powerwall_battery_output_amps",
         "Current of the battery in A on its DC side of some 50 V, + is charging (system_status: i_out): the other "
-        "sign than powerwall_battery_output_power_watts.",
+        "sign than powerwall_battery_output_power_watts. No sample for 0 A beside more than 100 VA.",
         lambda battery: battery.current,
     ),
     _battery(

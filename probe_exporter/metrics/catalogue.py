@@ -23,6 +23,7 @@ class Family:
 
     ``endpoint`` is the endpoint it comes from (path without ``/api/``), which is the unit of failure;
     ``collector`` the subject that a module switches on and off; ``hardware`` says which gateways and firmware have it.
+    ``optional`` is the label that is left out where it is empty.
     ``read`` yields samples and yields none where the value is absent, null or not a measurement.
     """
 
@@ -34,10 +35,13 @@ class Family:
     labels: tuple[str, ...] = ()
     collector: str = "core"
     hardware: str = "all"
+    optional: str = ""
     heading: Heading = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "heading", heading(self.name, self.kind, self.help, self.labels))
+        object.__setattr__(
+            self, "heading", heading(self.name, self.kind, self.help, self.labels, self.optional)
+        )
 
 
 def one(value: float | None) -> Iterable[Sample]:

@@ -23,5 +23,5 @@ def _spell(metric: FilledMetric) -> FilledMetric:
     if head.name.startswith("powerwall_dev_") and "type" in head.labels:
         place = head.labels.index("type")
         values = {(*labels, labels[place]): value for labels, value in values.items()}
-        head = heading(head.name, head.kind, head.documentation, (*head.labels, "tyoe"))
+        head = heading(head.name, head.kind, head.documentation, (*head.labels, "tyoe"), head.optional)
     return FilledMetric(head, values)

@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
-from probe_exporter.metrics.filled import FilledMetric
+from probe_exporter.metrics.filled import FilledMetric, Line
 
 
 class Format(Enum):
@@ -56,13 +56,20 @@ def render(metrics: Iterable[FilledMetric], form: Format) -> bytes:
 
 
 def _lines(metric: FilledMetric) -> list[str]:
-    pattern, order = metric.heading.pattern, metric.heading.order
-    if not order:
-        return [pattern % _number(value) for value in metric.values.values()]
-    return [
-        pattern % (*[_escape(texts[place]) for place in order], _number(value))
-        for texts, value in metric.values.items()
-    ]
+    head = metric.heading
+    if head.optional:
+        place = head.labels.index(head.optional)
+        return [
+            _written(head.line if texts[place] else head.short, texts, value)
+            for texts, value in metric.values.items()
+        ]
+    if not head.labels:
+        return [head.line.pattern % _number(value) for value in metric.values.values()]
+    return [_written(head.line, texts, value) for texts, value in metric.values.items()]
+
+
+def _written(line: Line, texts: tuple[str, ...], value: float) -> str:
+    return line.pattern % (*[_escape(texts[place]) for place in line.order], _number(value))
 
 
 def _number(value: float) -> str:

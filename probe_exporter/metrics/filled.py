@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import final
@@ -15,47 +15,63 @@ Values = Mapping[tuple[str, ...], float]
 
 
 @dataclass(frozen=True, slots=True)
+class Line:
+    """The line of a sample: ``pattern`` takes the label values in the places that ``order`` gives, and the number.
+
+    Both formats sort labels by name.
+    """
+
+    pattern: str
+    order: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Heading:
     """What all samples of a family share. ``text`` and ``openmetrics`` are its lines HELP and TYPE.
 
-    ``family`` is the name without the counter's ``_total``. ``pattern`` makes the line of a sample from its label
-    values, in the places that ``order`` gives, and its number: both formats sort labels by name.
+    ``family`` is the name without the counter's ``_total``. ``line`` is the form of a sample; where the label
+    ``optional`` is empty, ``short`` is, without it.
     """
 
     name: str
     kind: str
     documentation: str
     labels: tuple[str, ...]
+    optional: str
     family: str
-    pattern: str
-    order: tuple[int, ...]
+    line: Line
+    short: Line
     text: str
     openmetrics: str
 
 
 @cache
-def heading(name: str, kind: str, documentation: str, labels: tuple[str, ...]) -> Heading:
-    """The heading of a family, made once. ``name`` is that of its samples, with ``_total`` for a counter."""
+def heading(name: str, kind: str, documentation: str, labels: tuple[str, ...], optional: str = "") -> Heading:
+    """The heading of a family, made once. ``name`` is that of its samples, with ``_total`` for a counter.
+
+    ``optional`` is the one of ``labels`` that is left out of a sample where it is empty; "" for none.
+    """
     breaks = documentation.replace("\\", r"\\").replace("\n", r"\n")
     quotes = breaks.replace('"', r"\"")
     family = name.removesuffix("_total") if kind == "counter" else name
-    order = tuple(sorted(range(len(labels)), key=labels.__getitem__))
     return Heading(
         name,
         kind,
         documentation,
         labels,
+        optional,
         family,
-        _pattern(name, [labels[place] for place in order]),
-        order,
+        _line(name, labels, labels),
+        _line(name, labels, tuple(label for label in labels if label != optional)),
         f"# HELP {name} {breaks}\n# TYPE {name} {kind}\n",
         f"# HELP {family} {quotes}\n# TYPE {family} {kind}\n",
     )
 
 
-def _pattern(name: str, labels: Sequence[str]) -> str:
-    pairs = ",".join(f'{label}="%s"' for label in labels)
-    return f"{name}{{{pairs}}} %s\n" if pairs else f"{name} %s\n"
+def _line(name: str, labels: tuple[str, ...], shown: tuple[str, ...]) -> Line:
+    pairs = ",".join(f'{label}="%s"' for label in sorted(shown))
+    pattern = f"{name}{{{pairs}}} %s\n" if pairs else f"{name} %s\n"
+    return Line(pattern, tuple(labels.index(label) for label in sorted(shown)))
 
 
 @final
@@ -77,8 +93,12 @@ class FilledMetric(Metric):
     @property
     def samples(self) -> list[Sample]:  # type: ignore[override]  # an attribute there, which this one fills lazily
         """The samples. Raises ValueError where a value has not as many labels as its family."""
-        names = self.heading.labels
+        names, optional = self.heading.labels, self.heading.optional
         return [
-            Sample(self.heading.name, dict(zip(names, labels, strict=True)), value)
+            Sample(
+                self.heading.name,
+                {name: text for name, text in zip(names, labels, strict=True) if text or name != optional},
+                value,
+            )
             for labels, value in self.values.items()
         ]

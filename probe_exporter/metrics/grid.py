@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from probe_exporter.metrics.catalogue import Family, Sample
 from probe_exporter.metrics.source import OWNER_API, Source
-from probe_exporter.readings.grid import GRID_STATES, GridFaults
+from probe_exporter.readings.grid import GRID_STATES, GridFault, GridFaults
 
 _GRID = Source("system_status/grid_status", lambda readings: readings.grid_status, hardware="all")
 _SYSTEM = Source(
@@ -29,14 +29,19 @@ def _word(flag: bool | None) -> str:
     return "" if flag is None else str(flag).lower()
 
 
-def _fault_timestamps(faults: GridFaults) -> Iterable[Sample]:
-    """The newest of each alert of each device: an alert that comes again must not lose to its older entry."""
-    newest: dict[tuple[str, ...], float] = {}
-    for fault in faults.faults:
-        if fault.happened is not None:
-            key = (fault.alert, fault.ecu_type, fault.serial)
-            newest[key] = max(fault.happened, newest.get(key, 0.0))
-    return newest.items()
+def _of_newest(name: str, documentation: str, value: Callable[[GridFault], float | None]) -> Family:
+    """A value of the newest entry of each alert of each device: one that comes again must not lose to an older one."""
+
+    def samples(faults: GridFaults) -> Iterable[Sample]:
+        newest: dict[tuple[str, str, str], GridFault] = {}
+        for fault in sorted(faults.faults, key=lambda fault: fault.happened or 0.0, reverse=True):
+            newest.setdefault((fault.alert, fault.ecu_type, fault.serial), fault)
+        for key, fault in newest.items():
+            number = value(fault)
+            if number is not None:
+                yield key, number
+
+    return _FAULTS.samples(name, documentation, ("alert", "ecu_type", "serial"), samples)
 
 
 FAMILIES: tuple[Family, ...] = (
@@ -78,11 +83,22 @@ FAMILIES: tuple[Family, ...] = (
         ("alert", "ecu_type", "part_number", "serial", "is_fault"),
         _fault_info,
     ),
-    _FAULTS.samples(
+    _of_newest(
         "powerwall_grid_fault_timestamp_seconds",
         "When a device last noticed this alert, in Unix seconds (system_status: grid_faults[].timestamp, or "
         "system_status/grid_faults).",
-        ("alert", "ecu_type", "serial"),
-        _fault_timestamps,
+        lambda fault: fault.happened,
+    ),
+    _of_newest(
+        "powerwall_grid_fault_hertz",
+        "The frequency in Hz that a device measured when it last noticed this alert (system_status: "
+        "grid_faults[].decoded_alert, or system_status/grid_faults).",
+        lambda fault: fault.frequency,
+    ),
+    _of_newest(
+        "powerwall_grid_fault_volts",
+        "The voltage in V that a device measured when it last noticed this alert (system_status: "
+        "grid_faults[].decoded_alert, or system_status/grid_faults).",
+        lambda fault: fault.voltage,
     ),
 )

@@ -21,9 +21,13 @@ _SIGNS = "Site: + is from the grid; battery: + is discharging; load: + is use; s
 _SOLAR_INVERTED = (
     "For a solar meter production is counted as imported, the other way round from powerwall_{}."
 )
-_METER = ("category", "type", "serial")
-_PHASES_ONLY = (
-    "; only the phases that the meter measures. One with nothing connected to it may still show a few volts."
+_METER = ("category", "type", "serial", "id")
+_PHASES_ONLY = "; only the phases that the meter measures."
+_LEFT_OUT = "Where the gateway leaves the number of such a phase out, it is 0."
+_NO_CURRENT = "No sample for 0 A beside more than 100 VA, which is no measurement."
+_CURRENTS = (
+    "Battery: on the DC side, + is charging. Load: power divided by the voltage, which a synchrometer gives times "
+    "the square root of 3."
 )
 _LATER = "firmware 21 and later, Powerwall 3"
 
@@ -84,6 +88,10 @@ _METERS = Source("meters/site", _meters, collector="meters")
 """``meters/site`` and ``meters/solar`` alike."""
 
 
+def _labels(category: str, device: MeterDevice) -> tuple[str, str, str, str]:
+    return category, device.type, device.serial, device.distinct_id
+
+
 def _device(
     name: str,
     documentation: str,
@@ -97,9 +105,9 @@ def _device(
         for category, device in meters:
             number = value(device)
             if number is not None:
-                yield (category, device.type, device.serial), float(number)
+                yield _labels(category, device), float(number)
 
-    return _METERS.samples(name, documentation, _METER, samples, hardware, kind)
+    return _METERS.samples(name, documentation, _METER, samples, hardware, kind, optional="id")
 
 
 def _measured(
@@ -109,15 +117,21 @@ def _measured(
     return _device(name, documentation, lambda device: value(device.measured), kind)
 
 
-def _phase(name: str, documentation: str, values: Callable[[MeterDevice], PhaseValues]) -> Family:
+def _phase(
+    name: str,
+    documentation: str,
+    values: Callable[[MeterDevice], PhaseValues],
+    kind: Kind = "gauge",
+    hardware: str | None = None,
+) -> Family:
     """One sample a phase that the meter measures."""
 
     def samples(meters: Meters) -> Iterator[Sample]:
         for category, device in meters:
             for phase, number in values(device):
-                yield (category, device.type, device.serial, phase), number
+                yield (*_labels(category, device), phase), number
 
-    return _METERS.samples(name, documentation + _PHASES_ONLY, (*_METER, "phase"), samples)
+    return _METERS.samples(name, documentation, (*_METER, "phase"), samples, hardware, kind, optional="id")
 
 
 def _transformer(
@@ -129,9 +143,9 @@ def _transformer(
         for category, device in meters:
             for number, flag in enumerate(flags(device), start=1):
                 if flag is not None:
-                    yield (category, device.type, device.serial, str(number)), float(flag)
+                    yield (*_labels(category, device), str(number)), float(flag)
 
-    return _METERS.samples(name, documentation, (*_METER, "ct"), samples)
+    return _METERS.samples(name, documentation, (*_METER, "ct"), samples, optional="id")
 
 
 def _device_info(meters: Meters) -> Iterator[Sample]:
@@ -184,15 +198,14 @@ SUMS: tuple[Family, ...] = (
     ),
     _sum(
         "powerwall_instant_average_amps",
-        "Average current in A by category (meters/aggregates: instant_average_current); 0 where the meter does not "
-        "measure it. Battery: on the DC side, + is charging.",
+        "Average current in A by category (meters/aggregates: instant_average_current), in every recording the same "
+        f"as the total. {_NO_CURRENT} {_CURRENTS}",
         lambda category: category.measured.average_current,
         hardware=_LATER,
     ),
     _sum(
         "powerwall_instant_total_amps",
-        "Total current in A by category (meters/aggregates: instant_total_current); 0 where the meter does not "
-        "measure it. Battery: on the DC side, + is charging.",
+        f"Total current in A by category (meters/aggregates: instant_total_current). {_NO_CURRENT} {_CURRENTS}",
         lambda category: category.measured.total_current,
     ),
     _sum(
@@ -266,19 +279,20 @@ DEVICES: tuple[Family, ...] = (
     ),
     _measured(
         "powerwall_dev_instant_average_amps",
-        "Average current in A by meter (meters/site, meters/solar: instant_average_current); 0 where it is not "
-        "measured.",
+        f"Average current in A by meter (meters/site, meters/solar: instant_average_current). {_NO_CURRENT}",
         lambda measured: measured.average_current,
     ),
     _measured(
         "powerwall_dev_instant_total_amps",
-        "Total current in A by meter (meters/site, meters/solar: instant_total_current); 0 where it is not measured.",
+        f"Total current in A by meter (meters/site, meters/solar: instant_total_current). {_NO_CURRENT}",
         lambda measured: measured.total_current,
     ),
     _METERS.samples(
         "powerwall_dev_info",
-        "Identity of a meter (meters/site, meters/solar: location, connection.short_id, id), always 1.",
-        (*_METER, "location", "short_id", "id"),
+        "Identity of a meter (meters/site, meters/solar: location, connection.short_id, id), always 1. The id is a "
+        "label of the other powerwall_dev families only where several meters of a category share type and serial, as "
+        "the current transformers of one Neurio do.",
+        ("category", "type", "serial", "location", "short_id", "id"),
         _device_info,
     ),
     _device(
@@ -290,23 +304,41 @@ DEVICES: tuple[Family, ...] = (
     ),
     _phase(
         "powerwall_dev_phase_volts",
-        "Voltage to neutral in V by line (meters/site, meters/solar: v_l1n to v_l3n)",
+        "Voltage to neutral in V by phase, l1 being a (meters/site, meters/solar: v_l1n to v_l3n)"
+        f"{_PHASES_ONLY} One with nothing connected to it may still show a few volts.",
         lambda device: device.voltages,
     ),
     _phase(
         "powerwall_dev_phase_power_watts",
-        "Real power in W by phase (meters/site, meters/solar: real_power_a to _c)",
+        f"Real power in W by phase (meters/site, meters/solar: real_power_a to _c){_PHASES_ONLY} {_LEFT_OUT}",
         lambda device: device.powers,
     ),
     _phase(
         "powerwall_dev_phase_reactive_power_vars",
-        "Reactive power in var by phase (meters/site, meters/solar: reactive_power_a to _c)",
+        "Reactive power in var by phase (meters/site, meters/solar: reactive_power_a to _c)"
+        f"{_PHASES_ONLY} {_LEFT_OUT}",
         lambda device: device.reactive_powers,
     ),
     _phase(
         "powerwall_dev_phase_current_amperes",
-        "Current in A by phase (meters/site, meters/solar: i_a_current to i_c_current)",
+        f"Current in A by phase (meters/site, meters/solar: i_a_current to i_c_current){_PHASES_ONLY} {_NO_CURRENT}",
         lambda device: device.currents,
+    ),
+    _phase(
+        "powerwall_dev_phase_exported_joules_total",
+        "Energy exported in J by phase over the life of the meter (meters/site, meters/solar: energy_exported_a to "
+        f"_c){_PHASES_ONLY} " + _SOLAR_INVERTED.format("exported_joules_total"),
+        lambda device: device.exported,
+        "counter",
+        "Neurio meters, firmware 21 and later",
+    ),
+    _phase(
+        "powerwall_dev_phase_imported_joules_total",
+        "Energy imported in J by phase over the life of the meter (meters/site, meters/solar: energy_imported_a to "
+        f"_c){_PHASES_ONLY} " + _SOLAR_INVERTED.format("imported_joules_total"),
+        lambda device: device.imported,
+        "counter",
+        "Neurio meters, firmware 21 and later",
     ),
     _device(
         "powerwall_dev_last_communication_timestamp_seconds",

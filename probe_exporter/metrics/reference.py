@@ -37,7 +37,24 @@ that relabelling or HTTP SD bring. `probe_exporter metrics --format json` has th
   series for each known state, 0 or 1, and `other` for a word that no release knew.
 - **Age.** Core power readings are new at every probe. What changes rarely is asked once a minute or once in ten
   minutes, two such endpoints a probe at most; `powerwall_endpoint_age_seconds` says how old each answer is.
+- **Never measured.** A category whose meter never answered (its time is in the year 1, and every number is 0) has no
+  samples. A phase whose power the gateway leaves out because it is exactly 0 has 0. 0 A beside more than 100 VA is no
+  measurement, and has no sample.
+- **Phases** are `a`, `b` and `c` in every family, so that volts, amperes and watts join; line l1 of the gateway is `a`.
+- **Meters.** The label `id`, in brackets below, is there only where several meters of a category share type and serial.
+  There `powerwall_dev_info` joins on `category`, `type`, `serial` and `id`, and elsewhere on the first three.
 - **Limits.** 1,000 series an endpoint and 2,000 a gateway; what is left out counts in `powerwall_series_dropped`.
+
+## What is odd, and known
+
+- `powerwall_site_nominal_joules` is the energy of one battery up to firmware 1.47, and of all from then on.
+- `powerwall_instant_average_amps` equals `powerwall_instant_total_amps` in every recording. For the load both are power
+  divided by voltage, where the voltage of a synchrometer is the mean of the phases times √3: no meter would show that
+  current. For the site a synchrometer adds the currents of its transformers up, without their signs.
+- A new pack has some 14.4 kWh where 13.5 kWh are nominal: a health above 1 is normal.
+- A solar *meter* (`powerwall_dev_*`) counts production as imported, the category (`powerwall_exported_joules_total`) as
+  exported.
+- The frequency of 0 Hz that most meters give is no measurement, and has no sample.
 
 ## A few queries
 
@@ -78,6 +95,7 @@ class _Entry:
     collector: str
     endpoint: str
     hardware: str
+    optional: str = ""
 
 
 def _entries() -> Iterable[_Entry]:
@@ -92,6 +110,7 @@ def _entries() -> Iterable[_Entry]:
             family.collector,
             family.endpoint,
             family.hardware,
+            family.optional,
         )
 
 
@@ -118,7 +137,9 @@ def _section(title: str, entries: list[_Entry]) -> str:
     lines = [f"## {title}", "", "| metric | labels | meaning | who has it |", "|---|---|---|---|"]
     for entry in entries:
         kind = " (counter)" if entry.kind == "counter" else ""
-        labels = ", ".join(f"`{label}`" for label in entry.labels)
+        labels = ", ".join(
+            f"(`{label}`)" if label == entry.optional else f"`{label}`" for label in entry.labels
+        )
         meaning = entry.help.replace("|", "\\|")
         lines.append(f"| `{entry.name}`{kind} | {labels} | {meaning} | {entry.hardware} |")
     return "\n".join([*lines, ""])

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from probe_exporter.metrics.catalogue import Family, Sample
 from probe_exporter.metrics.source import OWNER_API, TEN_MINUTES, Source
 from probe_exporter.readings import Readings
-from probe_exporter.readings.site import Solars
+from probe_exporter.readings.site import NET_METER_MODES, Solars
 
 _SITE = Source("site_info", lambda readings: readings.site_info, TEN_MINUTES, "site")
 _SOLARS = Source("solars", lambda readings: readings.solars, TEN_MINUTES, "site")
@@ -73,7 +73,7 @@ FAMILIES: tuple[Family, ...] = (
     ),
     _SITE.value(
         "powerwall_site_nominal_joules",
-        "Configured capacity in J (site_info: nominal_system_energy_kWh); of a single battery up to firmware 1.46.",
+        "Configured capacity in J (site_info: nominal_system_energy_kWh); of a single battery up to firmware 1.47.",
         lambda info: info.nominal_energy,
     ),
     _SITE.value(
@@ -112,6 +112,14 @@ FAMILIES: tuple[Family, ...] = (
         "Frequency of the grid in Hz (site_info: measured_frequency); absent while the site master runs.",
         lambda info: info.measured_frequency,
         "firmware 21, only while stopped",
+    ),
+    _SITE.states(
+        "powerwall_site_net_meter_mode",
+        "State set of what may be sold to the grid (site_info: net_meter_mode): battery_ok, all; pv_only, what the "
+        "sun gives; never, nothing.",
+        lambda info: info.net_meter_mode,
+        NET_METER_MODES,
+        hardware="newer firmware 23 and later; not Powerwall 3",
     ),
     _SITE.value(
         "powerwall_site_grid_voltage_setting_volts",

@@ -10,6 +10,8 @@ from probe_exporter.readings.solar import (
     CONNECTION_STATES,
     GRID_STATES,
     INVERTER_STATES,
+    SELF_TEST_STATES,
+    SETPOINT_STATES,
     SWITCH_STATES,
     PvString,
     SolarPowerwall,
@@ -92,7 +94,8 @@ FAMILIES: tuple[Family, ...] = (
     ),
     _string(
         "powerwall_pv_string_amperes",
-        "Current of the string in A (solar_powerwall: pvac_status.string_vitals[].current).",
+        "Current of the string in A (solar_powerwall: pvac_status.string_vitals[].current); no sample for 0 A beside "
+        "more than 100 W.",
         lambda string: string.current,
     ),
     _string(
@@ -112,7 +115,8 @@ FAMILIES: tuple[Family, ...] = (
     ),
     _inverter(
         "powerwall_pv_inverter_output_amperes",
-        "Current of the solar inverter in A, AC (solar_powerwall: pvac_status.i_out).",
+        "Current of the solar inverter in A, AC (solar_powerwall: pvac_status.i_out); no sample for 0 A beside more "
+        "than 100 VA.",
         lambda solar: solar.current,
     ),
     _inverter(
@@ -161,6 +165,17 @@ FAMILIES: tuple[Family, ...] = (
         lambda solar: solar.switch_state,
         SWITCH_STATES,
     ),
+    _states(
+        "powerwall_pvs_self_test_state",
+        "State set of the string switch's self test (solar_powerwall: pvs_status.self_test_state).",
+        lambda solar: solar.self_test_state,
+        SELF_TEST_STATES,
+    ),
+    _inverter(
+        "powerwall_pvs_disabled",
+        "Whether the string switch is disabled (solar_powerwall: pvs_status.disabled), 0 or 1.",
+        lambda solar: solar.switch_disabled,
+    ),
     _inverter(
         "powerwall_pvs_output_enabled",
         "Whether the string switch lets power through (solar_powerwall: pvs_status.enable_output), 0 or 1.",
@@ -170,6 +185,17 @@ FAMILIES: tuple[Family, ...] = (
         "powerwall_pvs_line_volts",
         "Voltage from line to line in V (solar_powerwall: pvs_status.v_ll).",
         lambda solar: solar.line_voltage,
+    ),
+    _inverter(
+        "powerwall_pv_power_limit_watts",
+        "Power that the solar inverter may give in W (solar_powerwall: pv_power_limit).",
+        lambda solar: solar.power_limit,
+    ),
+    _states(
+        "powerwall_pv_power_setpoint",
+        "State set of what the solar inverter is told (solar_powerwall: power_status_setpoint); on is to give power.",
+        lambda solar: solar.power_setpoint,
+        SETPOINT_STATES,
     ),
     _SOLAR.samples(
         "powerwall_alert_active",

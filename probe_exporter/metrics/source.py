@@ -40,6 +40,7 @@ class Source(Generic[Reading]):
         samples: Callable[[Reading], Iterable[Sample]],
         hardware: str | None = None,
         kind: Literal["gauge", "counter"] = "gauge",
+        optional: str = "",
     ) -> Family:
         """A family of whatever ``samples`` makes of the reading."""
 
@@ -56,6 +57,7 @@ class Source(Generic[Reading]):
             labels,
             self.collector,
             hardware or self.hardware,
+            optional,
         )
 
     def value(

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from probe_exporter.metrics.catalogue import Family, Sample
 from probe_exporter.metrics.source import MINUTE, OWNER_API, TEN_MINUTES, Source
+from probe_exporter.readings import Readings
 from probe_exporter.readings.status import (
     OPERATION_MODES,
     SITEMASTER_STATES,
@@ -24,6 +25,7 @@ _REGISTRATION = Source("customer/registration", lambda readings: readings.regist
 _SINCE_1_50 = f"{OWNER_API}; firmware 1.50 and later"
 _SINCE_20_49 = f"{OWNER_API}; firmware 20.49 and later"
 _SINCE_21 = f"{OWNER_API}; firmware 21 and later"
+_PROBLEMS_SINCE = f"{OWNER_API}; firmware 20 and later, gone in some releases from 23.44"
 
 
 def _info(status: Status) -> Iterable[Sample]:
@@ -31,10 +33,15 @@ def _info(status: Status) -> Iterable[Sample]:
         yield (status.version or "", status.git_hash or ""), 1.0
 
 
-def _gateway_info(status: Status) -> Iterable[Sample]:
-    part_number, _, serial = (status.din or "").partition("--")
+def _gateway_info(readings: Readings) -> Iterable[Sample]:
+    """The DIN is that of the inventory where the status has none, as up to 20.x."""
+    status, inventory = readings.status, readings.powerwalls
+    if status is None:
+        return
+    din = status.din or (inventory.gateway_din if inventory is not None else None) or ""
+    part_number, _, serial = din.partition("--")
     labels = (
-        status.din or "",
+        din,
         part_number if serial else "",
         serial,
         status.device_type or "",
@@ -74,12 +81,15 @@ FAMILIES: tuple[Family, ...] = (
         lambda status: status.commission_count,
         hardware=_SINCE_1_50,
     ),
-    _STATUS.samples(
+    Family(
         "powerwall_gateway_info",
-        "Identity of the gateway (status: din, device_type, teg_type, sync_type, leader), always 1. The DIN is "
-        "part number and serial; device_type is hec for a first gateway, teg for a second one.",
-        ("din", "part_number", "serial", "device_type", "teg_type", "sync_type", "leader"),
+        "gauge",
+        "Identity of the gateway (status: din, device_type, teg_type, sync_type, leader; powerwalls: gateway_din where "
+        "status has no din), always 1. The DIN is part number and serial; device_type is hec for a first gateway, teg "
+        f"for a second one.{MINUTE}",
+        "status",
         _gateway_info,
+        ("din", "part_number", "serial", "device_type", "teg_type", "sync_type", "leader"),
         hardware=f"{OWNER_API}; firmware 1.50 and later, DIN 20.49 and later",
     ),
     _STATUS.value(
@@ -192,7 +202,15 @@ FAMILIES: tuple[Family, ...] = (
         "powerwall_problems_detected_count",
         "How many problems the gateway has detected (troubleshooting/problems: problems).",
         lambda problems: problems.count,
-        hardware=f"{OWNER_API}; firmware 20 and later, gone in some releases from 23.44",
+        hardware=_PROBLEMS_SINCE,
+    ),
+    _PROBLEMS.samples(
+        "powerwall_problem",
+        "A problem that the gateway has detected (troubleshooting/problems: problems), always 1, such as Miswired12v "
+        "or SiteShutdownExternalSwitch.",
+        ("problem",),
+        lambda problems: (((name,), 1.0) for name in problems.names),
+        hardware=_PROBLEMS_SINCE,
     ),
     _UPDATE.states(
         "powerwall_update_state",

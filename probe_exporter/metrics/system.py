@@ -81,6 +81,13 @@ FAMILIES: tuple[Family, ...] = (
         lambda system: system.instantaneous_max_discharge_power,
     ),
     _SYSTEM.value(
+        "powerwall_instantaneous_max_apparent_power_voltamperes",
+        "Apparent power that the batteries could give for a moment in VA (system_status: "
+        "instantaneous_max_apparent_power).",
+        lambda system: system.instantaneous_max_apparent_power,
+        hardware=f"{OWNER_API}; firmware 22 and later",
+    ),
+    _SYSTEM.value(
         "powerwall_ffr_power_availability_high_watts",
         "Power to spare for fast frequency response in W, high side (system_status: ffr_power_availability_high).",
         lambda system: system.ffr_power_high,

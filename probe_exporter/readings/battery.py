@@ -9,10 +9,21 @@ from dataclasses import dataclass
 from typing import Final
 
 from probe_exporter.readings.app_scale import app_ratio
+from probe_exporter.readings.currents import measured_current
 from probe_exporter.readings.grid import GRID_STATES, GridFaults, grid_faults_of
 from probe_exporter.readings.payload import Payload
 
-INVERTER_STATES = ("PINV_GridFollowing", "PINV_Off")
+INVERTER_STATES = (
+    "PINV_GridFollowing",
+    "PINV_GridForming",
+    "PINV_Standby",
+    "PINV_Init",
+    "PINV_SupportDC",
+    "PINV_ACStageFault",
+    "PINV_DCStageFault",
+    "PINV_Off",
+)
+"""The words that the gateway's own page knows; forming the grid is what it does in every outage."""
 INVERTER_GRID_STATES = ("Grid_Compliant", "Grid_Qualifying", "Grid_Uncompliant")
 SEQUENCE_STATES = ("Active", "Standby")
 COMMAND_SOURCES = ("Configuration",)
@@ -20,7 +31,8 @@ CHECK_STATES = ("pass", "fail", "not_run", "running", "scheduled")
 
 _WATT_HOUR: Final = 3600.0
 _NO_LIMIT: Final = 1e9
-_SITE_MASTER_RUNS: Final = "site controller running"
+SITE_MASTER_RUNS: Final = "site controller running"
+"""Stands in the message of a check that is refused because the site master runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +99,7 @@ def _battery(payload: Payload) -> Battery:
         reactive_power=payload.number("q_out"),
         voltage=payload.number("v_out"),
         frequency=payload.number("f_out"),
-        current=payload.number("i_out"),
+        current=measured_current(payload, "i_out", payload.number("p_out"), payload.number("q_out")),
         charged=payload.number("energy_charged", _WATT_HOUR),
         discharged=payload.number("energy_discharged", _WATT_HOUR),
         off_grid=payload.flag("off_grid"),
@@ -122,6 +134,7 @@ class SystemStatus:
     max_apparent_power: float | None
     instantaneous_max_charge_power: float | None
     instantaneous_max_discharge_power: float | None
+    instantaneous_max_apparent_power: float | None
     ffr_power_high: float | None
     ffr_power_low: float | None
     load_charge_constraint: float | None
@@ -152,6 +165,7 @@ def parse_system_status(payload: Payload, read_at: float) -> SystemStatus:
         max_apparent_power=payload.number("max_apparent_power"),
         instantaneous_max_charge_power=payload.number("instantaneous_max_charge_power"),
         instantaneous_max_discharge_power=payload.number("instantaneous_max_discharge_power"),
+        instantaneous_max_apparent_power=payload.number("instantaneous_max_apparent_power"),
         ffr_power_high=payload.number("ffr_power_availability_high"),
         ffr_power_low=payload.number("ffr_power_availability_low"),
         load_charge_constraint=payload.number("load_charge_constraint"),
@@ -201,6 +215,7 @@ class Powerwall:
     """
 
     serial: str
+    part_number: str
     type: str
     updating: bool | None
     under_phase_detection: bool | None
@@ -211,9 +226,13 @@ class Powerwall:
 
 @dataclass(frozen=True, slots=True)
 class Powerwalls:
-    """The inventory. ``refused`` is set where a check says that it could not be done beside a running site master."""
+    """The inventory. ``refused`` is set where a check says that it could not be done beside a running site master.
+
+    ``gateway_din`` is the gateway's own.
+    """
 
     count: float | None
+    gateway_din: str | None
     enumerating: bool | None
     grid_qualifying: bool | None
     checking_if_offgrid: bool | None
@@ -227,6 +246,7 @@ def parse_powerwalls(payload: Payload, read_at: float) -> Powerwalls:
     entries = [entry for entry in payload.child("powerwalls").elements() if entry.is_object]
     return Powerwalls(
         count=payload.length("powerwalls"),
+        gateway_din=payload.text("gateway_din") or None,
         enumerating=payload.flag("enumerating"),
         grid_qualifying=payload.flag("grid_qualifying"),
         checking_if_offgrid=payload.flag("checking_if_offgrid"),
@@ -239,6 +259,7 @@ def parse_powerwalls(payload: Payload, read_at: float) -> Powerwalls:
 def _powerwall(payload: Payload) -> Powerwall:
     return Powerwall(
         serial=payload.text("PackageSerialNumber") or "",
+        part_number=payload.text("PackagePartNumber") or "",
         type=payload.text("type") or payload.text("Type") or "",
         updating=payload.flag("updating"),
         under_phase_detection=payload.flag("under_phase_detection"),
@@ -262,4 +283,4 @@ def _diagnostic(powerwall: Payload, name: str) -> Diagnostic:
 
 def _refused(powerwall: Payload) -> bool:
     checks = powerwall.child("commissioning_diagnostic").child("checks")
-    return any(_SITE_MASTER_RUNS in (check.text("message") or "") for check in checks.elements())
+    return any(SITE_MASTER_RUNS in (check.text("message") or "") for check in checks.elements())

@@ -16,6 +16,8 @@ GRID_STATES = (
     "SystemMicroGridFaulted",
     "SystemWaitForUser",
 )
+UNITS = ("Hz", "Vrms")
+"""The units of what a grid fault measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,10 @@ def parse_grid_status(payload: Payload, read_at: float) -> GridStatus:
 
 @dataclass(frozen=True, slots=True)
 class GridFault:
-    """One entry of the list of grid faults, which stays there for weeks. ``happened`` in Unix seconds."""
+    """One entry of the list of grid faults, which stays there for weeks. ``happened`` in Unix seconds.
+
+    ``frequency`` in Hz and ``voltage`` in V are what was measured where the alert is about one of them.
+    """
 
     alert: str
     ecu_type: str
@@ -46,6 +51,8 @@ class GridFault:
     serial: str
     is_fault: bool | None
     happened: float | None
+    frequency: float | None
+    voltage: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +75,12 @@ def grid_faults_of(payload: Payload) -> GridFaults | None:
 
 
 def _fault(payload: Payload) -> GridFault:
-    """``decoded_alert`` is left alone: a string that holds JSON, with numbers where words were promised."""
+    """``decoded_alert`` is a string that holds JSON: names and values, words as well as numbers with their unit."""
+    measured = {
+        unit: value
+        for element in payload.nested("decoded_alert").elements()
+        if (value := element.number("value")) is not None and (unit := element.word("units", UNITS))
+    }
     return GridFault(
         alert=payload.text("alert_name") or "",
         ecu_type=payload.text("ecu_type") or "",
@@ -76,4 +88,6 @@ def _fault(payload: Payload) -> GridFault:
         serial=payload.text("ecu_package_serial_number") or "",
         is_fault=payload.flag("alert_is_fault"),
         happened=payload.moment("timestamp"),
+        frequency=measured.get("Hz"),
+        voltage=measured.get("Vrms"),
     )

@@ -5,14 +5,15 @@ Energies are in joules, times in Unix seconds. Directions are the gateway's: see
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, fields, replace
 from typing import Final
 
+from probe_exporter.readings.currents import measured_current
 from probe_exporter.readings.payload import Payload
 
 METERS_STATES = ("ok",)
 PHASES = ("a", "b", "c")
-_PHASE_OF_LINE: Final = {"l1": "a", "l2": "b", "l3": "c"}
 
 _WATT_HOUR: Final = 3600.0
 _NANOSECONDS: Final = 1e9
@@ -22,35 +23,46 @@ _NANOSECONDS: Final = 1e9
 class Measurements:
     """What the sum of a category, or one meter, says of itself.
 
-    W, var, VA, Hz, J, V, A; ``frequency`` is None where the meter does not measure it (the gateway says 0).
-    ``communicated`` is when the meter last answered. Currents are 0 where the meter does not measure them.
+    W, var, VA, Hz, J, V, A; ``frequency`` is None where the meter does not measure it (the gateway says 0), and a
+    current where it says 0 beside more than 100 VA. ``communicated`` is when the meter last answered.
     """
 
-    power: float | None
-    reactive_power: float | None
-    apparent_power: float | None
-    frequency: float | None
-    exported: float | None
-    imported: float | None
-    average_voltage: float | None
-    average_current: float | None
-    total_current: float | None
-    communicated: float | None
+    power: float | None = None
+    reactive_power: float | None = None
+    apparent_power: float | None = None
+    frequency: float | None = None
+    exported: float | None = None
+    imported: float | None = None
+    average_voltage: float | None = None
+    average_current: float | None = None
+    total_current: float | None = None
+    communicated: float | None = None
 
 
 def _measurements(payload: Payload) -> Measurements:
-    return Measurements(
-        power=payload.number("instant_power"),
-        reactive_power=payload.number("instant_reactive_power"),
-        apparent_power=payload.number("instant_apparent_power"),
+    """All are None for what was never measured: its time is in the year 1, and every number is 0."""
+    power = payload.number("instant_power")
+    reactive_power = payload.number("instant_reactive_power")
+    apparent_power = payload.number("instant_apparent_power")
+    powers = (power, reactive_power) if apparent_power is None else (apparent_power,)
+    measured = Measurements(
+        power=power,
+        reactive_power=reactive_power,
+        apparent_power=apparent_power,
         frequency=payload.number("frequency") or None,
         exported=payload.number("energy_exported", _WATT_HOUR),
         imported=payload.number("energy_imported", _WATT_HOUR),
         average_voltage=payload.number("instant_average_voltage"),
-        average_current=payload.number("instant_average_current"),
-        total_current=payload.number("instant_total_current"),
+        average_current=measured_current(payload, "instant_average_current", *powers),
+        total_current=measured_current(payload, "instant_total_current", *powers),
         communicated=payload.instant("last_communication_time"),
     )
+    return Measurements() if payload.never("last_communication_time") and not _any(measured) else measured
+
+
+def _any(measured: Measurements) -> bool:
+    """Return True if there is a number other than 0."""
+    return any(getattr(measured, field.name) for field in fields(measured))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +88,24 @@ class Aggregates:
 
 
 def parse_aggregates(payload: Payload, read_at: float) -> Aggregates:
-    """Any key that holds an object is a category: 1.x has seven of them, and a generator adds one."""
-    return Aggregates(tuple(_category(name, entry) for name, entry in payload.items() if entry.is_object))
+    """Any key that holds an object is a category: a generator adds one.
+
+    1.x lists seven, of which three were never measured; such a category is left out.
+    """
+    return Aggregates(
+        tuple(
+            _category(name, entry, measured)
+            for name, entry in payload.items()
+            if entry.is_object and (measured := _measurements(entry)) != Measurements()
+        )
+    )
 
 
-def _category(name: str, payload: Payload) -> Category:
+def _category(name: str, payload: Payload, measured: Measurements) -> Category:
     timeout = payload.number("timeout")
     return Category(
         name=name,
-        measured=_measurements(payload),
+        measured=measured,
         phase_communicated=tuple(
             (quantity, moment)
             for quantity in ("voltage", "power", "energy")
@@ -96,14 +117,16 @@ def _category(name: str, payload: Payload) -> Category:
 
 
 PhaseValues = tuple[tuple[str, float], ...]
-"""Names of phases and their values; a phase that is not measured is not there."""
+"""Names of phases, a to c, and their values; a phase that is not measured is not there."""
 
 
 @dataclass(frozen=True, slots=True)
 class MeterDevice:
     """One meter. A solar meter counts production as ``imported``, the other way round from the sums.
 
-    ``enabled`` and ``inverted`` are those of current transformers 1 to 4; voltages name the phases l1 to l3.
+    ``enabled`` and ``inverted`` are those of current transformers 1 to 4. ``exported`` and ``imported`` of a phase are
+    in J. ``distinct_id`` is the id where other meters of the category have the same type and serial, as the current
+    transformers of one Neurio do, and "" where type and serial suffice.
     """
 
     type: str
@@ -111,12 +134,15 @@ class MeterDevice:
     location: str | None
     short_id: str | None
     id: str | None
+    distinct_id: str
     connected: bool | None
     measured: Measurements
     voltages: PhaseValues
     powers: PhaseValues
     reactive_powers: PhaseValues
     currents: PhaseValues
+    exported: PhaseValues
+    imported: PhaseValues
     enabled: tuple[bool | None, ...]
     inverted: tuple[bool | None, ...]
     power_scale: float | None
@@ -131,7 +157,14 @@ class MeterDevices:
 
 def parse_meter_devices(payload: Payload, read_at: float) -> MeterDevices:
     """A category without meters of its own is ``null``."""
-    return MeterDevices(tuple(_device(entry) for entry in payload.elements() if entry.is_object))
+    devices = [_device(entry) for entry in payload.elements() if entry.is_object]
+    alike = Counter((device.type, device.serial) for device in devices)
+    return MeterDevices(
+        tuple(
+            replace(device, distinct_id=device.id or "") if alike[device.type, device.serial] > 1 else device
+            for device in devices
+        )
+    )
 
 
 def _device(payload: Payload) -> MeterDevice:
@@ -139,57 +172,89 @@ def _device(payload: Payload) -> MeterDevice:
     readings = payload.child("Cached_readings")
     number = payload.number("id")
     meter_type = payload.text("type") or ""
-    powers = _phases(readings, "real_power_{}", "power")
+    enabled = payload.flags("cts")[:4]
     voltages = _voltages(readings)
-    connected = frozenset([phase for phase, _ in powers] + [_PHASE_OF_LINE[line] for line, _ in voltages])
+    silent = _silent_phases(readings, voltages, enabled)
+    powers = _phases(readings, "real_power_{}", "power", silent)
+    connected = frozenset(phase for phase, _ in powers + voltages)
     return MeterDevice(
         type=meter_type,
         serial=connection.text("device_serial") or "",
         location=payload.text("location"),
         short_id=connection.text("short_id"),
         id=None if number is None else f"{number:.15g}",
+        distinct_id="",
         connected=connection.flag("neurio_connected"),
         measured=_measurements(readings),
         voltages=voltages,
         powers=powers,
-        reactive_powers=_phases(readings, "reactive_power_{}", "power"),
+        reactive_powers=_phases(readings, "reactive_power_{}", "power", silent),
         currents=_currents(readings, meter_type, connected),
-        enabled=payload.flags("cts")[:4],
+        exported=_phases(readings, "energy_exported_{}", "energy", scale=_WATT_HOUR),
+        imported=_phases(readings, "energy_imported_{}", "energy", scale=_WATT_HOUR),
+        enabled=enabled,
         inverted=payload.flags("inverted")[:4],
         power_scale=payload.number("real_power_scale_factor"),
     )
 
 
+def _silent_phases(
+    readings: Payload, voltages: PhaseValues, enabled: tuple[bool | None, ...]
+) -> frozenset[str]:
+    """The phases whose power is 0 where the gateway leaves it out, as 21.x and later do with exactly 0.
+
+    Powers by phase were measured once, the phase has a voltage, and a current transformer of its own: the one of its
+    number, or any where there are as many as voltages (a solar meter may use number 4 for phase a).
+    """
+    if readings.instant("last_phase_power_communication_time") is None:
+        return frozenset()
+    enough = sum(flag is True for flag in enabled) >= len(voltages)
+    own = {phase for phase, flag in zip(PHASES, enabled, strict=False) if flag}
+    return frozenset(phase for phase, _ in voltages if enough or phase in own)
+
+
 def _measured(readings: Payload, quantity: str) -> bool:
-    """Whether the phases of ``quantity`` were ever measured: 2018 does not say when, and year 0001 means never."""
-    key = f"last_phase_{quantity}_communication_time"
-    return readings.text(key) is None or readings.instant(key) is not None
+    """Return True if the phases of ``quantity`` were measured: 2018 does not say when, and year 1 means never."""
+    return not readings.never(f"last_phase_{quantity}_communication_time")
 
 
-def _phases(readings: Payload, key: str, quantity: str) -> PhaseValues:
+def _phases(
+    readings: Payload, key: str, quantity: str, silent: frozenset[str] = frozenset(), scale: float = 1.0
+) -> PhaseValues:
+    """The values by phase under ``key``; 0 for a ``silent`` one that has no value."""
     if not _measured(readings, quantity):
         return ()
-    values = ((phase, readings.number(key.format(phase))) for phase in PHASES)
-    return tuple((phase, value) for phase, value in values if value is not None)
+    values = []
+    for phase in PHASES:
+        name = key.format(phase)
+        value = readings.number(name, scale)
+        if value is None and phase in silent and not readings.has(name):
+            value = 0.0
+        if value is not None:
+            values.append((phase, value))
+    return tuple(values)
 
 
 def _voltages(readings: Payload) -> PhaseValues:
     if not _measured(readings, "voltage"):
         return ()
-    values = ((line, readings.number(f"v_{line}n")) for line in _PHASE_OF_LINE)
+    values = ((phase, readings.number(f"v_l{line}n")) for line, phase in enumerate(PHASES, start=1))
     return tuple((phase, value) for phase, value in values if value is not None)
 
 
 def _currents(readings: Payload, meter_type: str, connected: frozenset[str]) -> PhaseValues:
     """Currents of the ``connected`` phases: the gateway also says 0 for others, and a Neurio measures none at all."""
-    currents = tuple(
-        (phase, current)
-        for phase, current in _phases(readings, "i_{}_current", "power")
-        if phase in connected
-    )
+    if not _measured(readings, "power"):
+        return ()
+    currents = []
+    for phase in PHASES:
+        power, reactive_power = (readings.number(f"{kind}_power_{phase}") for kind in ("real", "reactive"))
+        current = measured_current(readings, f"i_{phase}_current", power, reactive_power)
+        if current is not None and phase in connected:
+            currents.append((phase, current))
     if meter_type.startswith("neurio") and not any(current for _, current in currents):
         return ()
-    return currents
+    return tuple(currents)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,8 @@ from probe_exporter.readings.payload import Payload
 
 _KILOWATT: Final = 1000.0
 _KILOWATT_HOUR: Final = 3.6e6
+NET_METER_MODES = ("battery_ok", "pv_only", "never")
+
 _UNLIMITED: Final = 1e9
 """Kilowatts that mean no limit, of either sign."""
 
@@ -31,6 +33,7 @@ class SiteInfo:
     meter_min_power: float | None
     panel_max_current: float | None
     measured_frequency: float | None
+    net_meter_mode: str | None
     grid_voltage: float | None
     grid_frequency: float | None
     site_name: str
@@ -59,6 +62,7 @@ def parse_site_info(payload: Payload, read_at: float) -> SiteInfo:
         meter_min_power=_limit(payload, "min_site_meter_power_kW"),
         panel_max_current=payload.number("panel_max_current"),
         measured_frequency=_measured(payload, "measured_frequency"),
+        net_meter_mode=payload.word("net_meter_mode", NET_METER_MODES),
         grid_voltage=grid.number("grid_voltage_setting"),
         grid_frequency=grid.number("grid_freq_setting"),
         site_name=payload.text("site_name") or "",

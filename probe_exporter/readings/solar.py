@@ -4,12 +4,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from probe_exporter.readings.currents import measured_current
 from probe_exporter.readings.payload import Payload
 
-INVERTER_STATES = ("PVAC_Active",)
+INVERTER_STATES = ("PVAC_Active", "PVAC_Standby", "PVAC_Init", "PVAC_Faulted", "PVAC_State_SNA")
 GRID_STATES = ("Grid_Compliant", "Grid_Qualifying", "Grid_Uncompliant")
-CONNECTION_STATES = ("INV_Grid_Connected",)
-SWITCH_STATES = ("PVS_GridSupporting", "PVS_Active")
+CONNECTION_STATES = ("INV_Grid_Connected", "INV_Faulted")
+SWITCH_STATES = (
+    "PVS_GridSupporting",
+    "PVS_Active",
+    "PVS_ActiveToIdleNotice",
+    "PVS_Standby",
+    "PVS_Idle",
+    "PVS_Init",
+    "PVS_Off",
+    "PVS_Fault",
+    "PVS_SelfTesting",
+    "PVS_SelfTestMci",
+    "PVS_State_SNA",
+)
+SELF_TEST_STATES = ("PVS_SelfTestOff", "PVS_SelfTestMci")
+SETPOINT_STATES = ("on",)
+"""The words that the gateway's own page knows and that were met; a night has Standby, Idle and Off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +41,10 @@ class PvString:
 
 @dataclass(frozen=True, slots=True)
 class SolarPowerwall:
-    """The first solar inverter of the system: the gateway shows no other. Alerts are those active now."""
+    """The first solar inverter of the system: the gateway shows no other. Alerts are those active now.
+
+    ``power_setpoint`` is "on" while it shall give power.
+    """
 
     state: str | None
     grid_state: str | None
@@ -40,7 +59,11 @@ class SolarPowerwall:
     strings: tuple[PvString, ...]
     switch_state: str | None
     switch_enabled: bool | None
+    switch_disabled: bool | None
     line_voltage: float | None
+    self_test_state: str | None
+    power_limit: float | None
+    power_setpoint: str | None
     inverter_alerts: tuple[str, ...] | None
     switch_alerts: tuple[str, ...] | None
 
@@ -59,11 +82,15 @@ def parse_solar_powerwall(payload: Payload, read_at: float) -> SolarPowerwall:
         frequency=inverter.number("f_out"),
         power=inverter.number("p_out"),
         reactive_power=inverter.number("q_out"),
-        current=inverter.number("i_out"),
+        current=measured_current(inverter, "i_out", inverter.number("p_out"), inverter.number("q_out")),
         strings=tuple(_string(element) for element in inverter.child("string_vitals").elements()),
         switch_state=switch.word("state", SWITCH_STATES),
         switch_enabled=switch.flag("enable_output"),
+        switch_disabled=switch.flag("disabled"),
         line_voltage=switch.number("v_ll"),
+        self_test_state=switch.word("self_test_state", SELF_TEST_STATES),
+        power_limit=payload.number("pv_power_limit"),
+        power_setpoint=payload.word("power_status_setpoint", SETPOINT_STATES),
         inverter_alerts=_alerts(payload.child("pvac_alerts")),
         switch_alerts=_alerts(payload.child("pvs_alerts")),
     )
@@ -75,7 +102,7 @@ def _string(payload: Payload) -> PvString:
         name="" if number is None else f"{number:.0f}"[:20],
         connected=payload.flag("connected"),
         voltage=payload.number("measured_voltage"),
-        current=payload.number("current"),
+        current=measured_current(payload, "current", payload.number("measured_power")),
         power=payload.number("measured_power"),
     )
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from probe_exporter.readings.app_scale import app_ratio
 from probe_exporter.readings.payload import Payload, clean
 
-OPERATION_MODES = ("self_consumption", "autonomous", "backup", "scheduler", "site_control")
+OPERATION_MODES = ("self_consumption", "autonomous", "backup", "scheduler", "site_control", "direct")
 SITEMASTER_STATES = ("StatusUp", "StatusDown")
 UPDATE_STATES = ("idle", "up to date", "checking", "download", "downloaded", "staged", "updating", "failed")
 
@@ -47,6 +47,10 @@ class Status:
     followers: float | None
     is_new: bool | None
     cellular_disabled: bool | None
+
+    def before(self, major: int) -> bool:
+        """Return True if the version is known, and its major number is below ``major``."""
+        return bool(self.version_parts) and self.version_parts[0] < major
 
 
 def parse_status(payload: Payload, read_at: float) -> Status:
@@ -132,14 +136,16 @@ def parse_operation(payload: Payload, read_at: float) -> Operation:
 
 @dataclass(frozen=True, slots=True)
 class Problems:
-    """How many problems the gateway has found."""
+    """How many problems the gateway has found, and their names."""
 
     count: float | None
+    names: tuple[str, ...]
 
 
 def parse_problems(payload: Payload, read_at: float) -> Problems:
-    """The form of an entry is unknown: nobody has published one."""
-    return Problems(count=payload.length("problems"))
+    """An entry is a name, such as ``SiteShutdownExternalSwitch``; one of another form only counts."""
+    names = (name for name in payload.texts("problems") if name)
+    return Problems(count=payload.length("problems"), names=tuple(dict.fromkeys(names)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import logging
 import os
 import ssl
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -23,7 +24,7 @@ from probe_exporter.errors import ConfigurationError
 from probe_exporter.fleet import Fleet
 from probe_exporter.simulator import SimulatedCertificate, make_certificate
 from probe_exporter.telemetry import Telemetry
-from probe_exporter.web.passwords import PasswordCheck
+from probe_exporter.web.passwords import PasswordCheck, check, cost
 from probe_exporter.web.security import WebSecurity
 from tests import configs
 from tests.test_web import Exporter, served
@@ -340,6 +341,40 @@ def test_no_file_means_no_guard() -> None:
     assert not security.tls
     app = object()
     assert security.guard(app) is app  # type: ignore[arg-type]
+
+
+COSTS = {"alice": 4, "bob": 6, "carol": 8}
+DEAR = {user: bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(rounds)) for user, rounds in COSTS.items()}
+
+
+@pytest.mark.parametrize("user", [*COSTS, "nobody"])
+def test_the_time_of_a_wrong_password_tells_nothing_about_the_user(
+    user: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = 0
+
+    def counted(password: bytes, stored: bytes) -> bool:
+        nonlocal work
+        work += 1 << cost(stored)
+        return checkpw(password, stored)
+
+    checkpw = bcrypt.checkpw
+    monkeypatch.setattr(bcrypt, "checkpw", counted)
+    assert not check(DEAR, user, "wrong")
+    assert work == 1 << max(COSTS.values())
+    assert check(DEAR, user, PASSWORD) == (user != "nobody")
+
+
+def test_too_many_guesses_at_once_are_put_off(folder: Path) -> None:
+    dear = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(8)).decode()
+    with (
+        exporter(folder, f'basic_auth_users: {{prometheus: "{dear}"}}') as running,
+        ThreadPoolExecutor(60) as pool,
+    ):
+        assert ask(running.port, basic("prometheus", PASSWORD)) == 200
+        guesses = [pool.submit(ask, running.port, basic("prometheus", str(number))) for number in range(120)]
+        assert ask(running.port, basic("prometheus", PASSWORD)) == 200, "who is known does not wait"
+        assert {guess.result() for guess in guesses} == {401, 503}
 
 
 def test_a_head_too_long_is_a_400_before_any_password(folder: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -88,7 +88,7 @@ class Application:
             handler = self._gateway
         if handler is None:
             return Answer.line(
-                404, f"there is nothing here; {self._options.routes_below}/ lists what there is"
+                404, f"there is nothing here; {self._options.external_path}/ lists what there is"
             )
         if request.method not in _READING:
             return Answer.line(405, "only GET and HEAD are answered here", Allow="GET, HEAD")

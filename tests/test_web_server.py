@@ -85,6 +85,21 @@ def test_what_is_no_request_is_a_400_and_closed(
     assert exporter.ask("/-/healthy").status == 200
 
 
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize("body", [b"0\r\n\r\n", b"5\r\nhello\r\n0\r\n\r\n", b""])
+def test_two_lengths_of_one_request_end_the_connection(
+    exporter: Exporter, order: int, body: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    lengths = (b"Content-Length: 5\r\n", b"Transfer-Encoding: chunked\r\n")[::order]
+    head = b"POST /probe?target=home HTTP/1.1\r\nHost: x\r\n" + b"".join(lengths) + b"\r\n"
+    reply = exchange(exporter.port, head + body + HEALTHY)
+    assert reply.startswith(b"HTTP/1.1 400")
+    assert b"connection: close" in reply
+    assert (b"exclude one another" in reply) == (body != b"")
+    assert b"healthy" not in reply
+    assert caplog.text == ""
+
+
 def test_requests_one_behind_the_other(exporter: Exporter) -> None:
     assert exchange(exporter.port, HEALTHY * 2 + CLOSING).count(b"HTTP/1.1 200 OK") == 3
 
@@ -334,6 +349,19 @@ def wait_for(port: int, line: str) -> None:
             return
         time.sleep(0.05)
     raise AssertionError(f"{line} did not come")
+
+
+def test_who_does_not_read_does_not_hold_the_exit() -> None:
+    telemetry = Telemetry()
+    with ExitStack() as stack:
+        with served(Fleet(configs.config(configs.gateway()), telemetry), telemetry, drain=1.5) as running:
+            client = stack.enter_context(socket.socket())
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.connect(("127.0.0.1", running.port))
+            client.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n" * 1500)
+            time.sleep(0.5)
+            began = time.monotonic()
+        assert time.monotonic() - began < 8.0
 
 
 def test_draining_takes_no_new_probes(exporter: Exporter) -> None:

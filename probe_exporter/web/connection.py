@@ -57,6 +57,12 @@ class BoundedProtocol(H11Protocol):
         if self.conn.their_state is h11.IDLE and self.conn.trailing_data[0]:
             self._await_headers()
 
+    def send_400_response(self, msg: str) -> None:
+        """The application may be at work on a request whose body is broken: its answer has no place any more."""
+        if self.cycle is not None:
+            self.cycle.disconnected = True
+        super().send_400_response(msg)
+
     def pause_writing(self) -> None:
         """The client does not read, and an answer piles up: start the clock."""
         super().pause_writing()

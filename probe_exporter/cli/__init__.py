@@ -78,7 +78,8 @@ def _show_version(ctx: click.Context, parameter: click.Parameter, wanted: bool) 
 @click.group(
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
-    epilog="Exit codes: 0 all went well, 1 a target failed, 2 the command line or the configuration is wrong.",
+    epilog="Exit codes: 0 all went well, 1 a target failed or the port is not to be had now, 2 the command line or the "
+    "configuration is wrong.",
 )
 @click.option(
     "--config.file",

@@ -19,7 +19,8 @@ _PACKAGE: Final = str(Path(__file__).parent.parent)
 def run(command: click.Command, arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line, ``arguments`` or else those of the process, and end the process.
 
-    Exit codes: 0; 1 for a target that failed or an end by Ctrl-C; 2 for the command line or the configuration.
+    Exit codes: 0; 1 for a target that failed, a port that is taken or an end by Ctrl-C; 2 for the command line or the
+    configuration.
     """
     try:
         result = command.main(arguments, standalone_mode=False)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from probe_exporter.cli import cli
 from probe_exporter.gateway.endpoints import BY_NAME
 from probe_exporter.readings.scrubbing import Scrubber
+from tests.readings_of import readings_from
 
 CANARY = "me@home"
 """No form that is kept allows it, so it must never stay, wherever it stands."""
@@ -113,6 +114,19 @@ def test_a_fault_keeps_its_details() -> None:
     assert json.loads(result["decoded_alert"]) == json.loads(details)
     assert result["ecu_package_serial_number"] == "scrubbed-1"
     assert result["alert_name"] == "PINV_a006_x"
+
+
+def test_names_of_checks_stay_and_a_refused_check_is_known_as_one() -> None:
+    refusal = 'Cannot perform this action with site controller running. From "Smith", proceed.'
+    checks = [{"name": "Firmware up-to-date", "message": refusal}, {"name": "CAN bus", "message": "By Smith"}]
+    document = {"powerwalls": [{"commissioning_diagnostic": {"checks": checks}}]}
+    result = Scrubber().scrub("powerwalls", document)
+    first, second = result["powerwalls"][0]["commissioning_diagnostic"]["checks"]
+    assert (first["name"], second["name"]) == ("Firmware up-to-date", "CAN bus")
+    assert "Smith" not in json.dumps(result)
+    readings = readings_from(powerwalls=result)
+    assert readings.powerwalls is not None
+    assert readings.powerwalls.refused
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,10 @@ from pathlib import Path
 import pytest
 
 from probe_exporter.fleet import Fleet
+from probe_exporter.metrics import CATALOGUE
 from probe_exporter.metrics.exposition import Format, render
+from probe_exporter.metrics.filled import heading
+from probe_exporter.metrics.probe import PROBE_FAMILIES
 from probe_exporter.probe import Prober, ProbeResult
 from probe_exporter.simulator import RecordedSystem, SimulatedGateway
 from probe_exporter.telemetry import Telemetry
@@ -28,6 +31,11 @@ CORE = {"/api/meters/aggregates", "/api/system_status/soe", "/api/system_status/
 
 _recorded = os.environ.get("RECORDED_PAYLOADS", "")
 RECORDED = sorted(path for path in Path(_recorded).iterdir() if path.is_dir()) if _recorded else []
+
+HEADINGS = [
+    *(heading(name, "gauge", text, labels) for name, text, labels in PROBE_FAMILIES),
+    *(family.heading for family in CATALOGUE),
+]
 
 VARYING = (
     "probe_duration_seconds",
@@ -69,6 +77,17 @@ def compare(folder: Path, golden: Path) -> None:
 @pytest.mark.parametrize("folder", OURS, ids=lambda path: path.name)
 def test_our_payloads(folder: Path) -> None:
     compare(folder, GOLDEN / f"{folder.name}.prom")
+
+
+@pytest.mark.parametrize("golden", sorted((GOLDEN / "recorded").iterdir()), ids=lambda path: path.stem)
+def test_golden_files_of_recordings_are_of_this_catalogue(golden: Path) -> None:
+    """Also seen without the recordings: a changed family leaves these files behind."""
+    stale = "these files are written anew with RECORDED_PAYLOADS and WRITE_GOLDEN, see CONTRIBUTING.md"
+    known = dict.fromkeys(line for head in HEADINGS for line in head.text.splitlines())
+    lines = golden.read_text(encoding="utf-8").splitlines()
+    headings = [line for line in lines if line.startswith("#")]
+    assert [line for line in headings if line not in known] == [], stale
+    assert headings == [line for line in known if line in set(headings)], stale
 
 
 @pytest.mark.skipif(not RECORDED, reason="RECORDED_PAYLOADS does not name a folder of recorded systems")

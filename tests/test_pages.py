@@ -180,7 +180,7 @@ def test_the_power_flow_has_words_beside_colours(browser: Browser, exporter: Exp
     dom, _ = browser.dom(url(exporter, "/gateways/home"))
     drawing = re.search(r"<svg.*?</svg>", dom, re.DOTALL)
     assert drawing is not None
-    for word in ("Sun", "Home", "Battery", "Grid"):
+    for word in ("Solar", "Home", "Battery", "Grid"):
         assert f">{word}<" in drawing[0]
     assert re.search(r'aria-label="Power flow: .*W ', drawing[0])
     assert re.findall(r">\d+(?:\.\d+)? k?W<", drawing[0])

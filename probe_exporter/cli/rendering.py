@@ -65,7 +65,7 @@ def _object(result: ProbeResult) -> dict[str, Any]:
 
 
 def as_table(results: Iterable[ProbeResult]) -> str:
-    """One line a target: its state, and power in kilowatts, for people."""
+    """One line a target: its state, its charge as Tesla's app shows it, and power in kilowatts, for people."""
     rows = [_HEADINGS, *(_row(result) for result in results)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS))]
     return "".join(
@@ -98,17 +98,18 @@ def _row(result: ProbeResult) -> tuple[str, ...]:
     power: dict[str, float | None] = {}
     if readings.aggregates is not None:
         power = {category.name: category.measured.power for category in readings.aggregates.categories}
-    charge = readings.soe.ratio if readings.soe is not None else None
+    charge = readings.soe.app_ratio if readings.soe is not None else None
     grid = readings.grid_status.state if readings.grid_status is not None else None
     return (
         result.target,
         "ok" if result.success else result.reason or "failed",
         grid or "-",
-        _number(charge, 100.0, 1),
+        _number(charge, 100.0, 0),
         *(_number(power.get(category), 0.001, 2) for category in _CATEGORIES),
         f"{result.duration:.2f}",
     )
 
 
 def _number(value: float | None, scale: float, digits: int) -> str:
-    return "-" if value is None else f"{value * scale + 0.0:.{digits}f}"
+    """A number for people; what rounds to 0 has no sign."""
+    return "-" if value is None else f"{round(value * scale, digits) + 0.0:.{digits}f}"

@@ -10,6 +10,8 @@ import json
 import re
 from typing import Any, Final
 
+from probe_exporter.readings.battery import SITE_MASTER_RUNS
+
 _TIME: Final = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z| ?[+-][0-9]{2}:?[0-9]{2})?"
 )
@@ -18,18 +20,20 @@ _DIN: Final = re.compile(r"([0-9]{7}-[0-9]{2}-[A-Z])--(.+)", re.DOTALL)
 _PART: Final = re.compile(r"[0-9]{7}-[0-9]{2}-[A-Z]")
 _WORD: Final = re.compile(r"[A-Za-z][A-Za-z_ ]{0,63}|/[a-z_]{1,63}")
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
-_VERSION: Final = re.compile(r"[0-9]{1,4}(\.[0-9]{1,4}){1,3}( [0-9a-f]{6,40})?")
+_VERSION: Final = re.compile(r"[0-9]{1,4}(\.[0-9]{1,4}){1,3}(-[a-z0-9]{1,12})?( [0-9a-f]{6,40})?")
 _HASH: Final = re.compile(r"[0-9a-f]{6,40}")
 _GRID: Final = re.compile(r"[A-Za-z0-9_.-]{1,48}(:[A-Za-z0-9_.-]{1,32})?")
+_CHECK: Final = re.compile(r"[A-Za-z][A-Za-z -]{0,63}")
 _KEY: Final = re.compile(r"[A-Za-z]*[a-z_][A-Za-z0-9_-]{0,80}")
 
 _TEXTS: Final[dict[str, tuple[re.Pattern[str], ...]]] = {
     **dict.fromkeys(
         (
             "OpSeqState", "can_reboot", "command_source", "disabled_reasons", "disconnect_type", "grid_phase_setting",
-            "grid_state", "grid_status", "installation_types", "interface", "mode", "pinv_grid_state", "pinv_state",
-            "power_status_setpoint", "pvac_state", "real_mode", "self_test_state", "solar_installation",
-            "solar_installation_type", "state_reason", "status", "system_island_state", "teg_type", "units",
+            "grid_state", "grid_status", "installation_types", "interface", "mode", "net_meter_mode",
+            "pinv_grid_state", "pinv_state", "power_status_setpoint", "pvac_state", "real_mode", "self_test_state",
+            "solar_installation", "solar_installation_type", "state_reason", "status", "system_island_state",
+            "teg_type", "units",
         ),
         (_WORD,),
     ),
@@ -54,7 +58,8 @@ _ENDPOINT_TEXTS: Final[dict[str, dict[str, tuple[re.Pattern[str], ...]]]] = {
     "solar_powerwall": {"state": (_NAME,), "name": (_NAME,)},
     "system_status": {"name": (_NAME,), "value": (_NAME,)},
     "system_status/grid_faults": {"name": (_NAME,), "value": (_NAME,)},
-    "powerwalls": {"name": (_WORD,)},
+    "powerwalls": {"name": (_CHECK,)},
+    "troubleshooting/problems": {"problems": (_NAME,)},
 }
 """Fields that are harmless at one endpoint and would tell where somebody lives, or a name, at another."""
 
@@ -123,18 +128,21 @@ class Scrubber:
         return key if _KEY.fullmatch(key) else self.stand_in(key)
 
     def _text(self, endpoint: str, key: str, text: str) -> str:
-        if not text or _TIME.fullmatch(text) or _DURATION.fullmatch(text):
+        bare = text.strip()
+        if not bare or _TIME.fullmatch(bare) or _DURATION.fullmatch(bare):
             return text
         if key == "decoded_alert":
             return self._nested(endpoint, text)
         if key == "network_name" and _NETWORKS.fullmatch(text):
             return text
         forms = _ENDPOINT_TEXTS.get(endpoint, {}).get(key) or _TEXTS.get(key, ())
-        if any(form.fullmatch(text) for form in forms):
+        if any(form.fullmatch(bare) for form in forms):
             return text
         self.replaced.add(f"{endpoint}: {key}")
-        din = _DIN.fullmatch(text)
-        return f"{din[1]}--{self.stand_in(din[2])}" if din else self.stand_in(text)
+        if key == "message" and SITE_MASTER_RUNS in text:
+            return SITE_MASTER_RUNS
+        din = _DIN.fullmatch(bare)
+        return f"{din[1]}--{self.stand_in(din[2])}" if din else self.stand_in(bare)
 
     def _nested(self, endpoint: str, text: str) -> str:
         """A text that is JSON itself, as the details of a grid fault are."""

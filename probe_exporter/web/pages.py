@@ -206,7 +206,7 @@ class Flow:
 def _flows(shown: Readings) -> dict[str, Flow]:
     powers = _powers(shown)
     words = {
-        "solar": ("Sun", "producing", "consuming"),
+        "solar": ("Solar", "producing", "consuming"),
         "battery": ("Battery", "discharging", "charging"),
         "site": ("Grid", "importing", "exporting"),
         "load": ("Home", "using", "feeding"),
@@ -233,7 +233,7 @@ def watts(value: float | None) -> str:
     if value is None:
         return "–"
     if abs(value) < 1000.0:
-        return f"{value:.0f} W"
+        return f"{round(value) + 0.0:.0f} W"
     return f"{value / 1000.0:.2f} kW"
 
 

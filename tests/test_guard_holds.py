@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from probe_exporter.metrics.guard import CounterGuard, HoldStore, Key
 from probe_exporter.metrics.guard.counter_guard import SAVE_INTERVAL
-from tests.clocks import TurnedClock
+from tests.clocks import MachineClock
 
 IMPORTED = "powerwall_imported_joules_total"
 EXPORTED = "powerwall_exported_joules_total"
@@ -25,31 +25,11 @@ UP = 9e5
 ADDRESSES = ("192.0.2.1",)
 
 
-class Machine(TurnedClock):
-    """A machine whose monotonic clock begins anew with each start, and whose wall clock may be wrong."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.started = 0.0
-        self.wrong = 0.0
-
-    def restart(self, seconds: float = 0.0, wrong: float = 0.0) -> None:
-        """Off for ``seconds``; the wall clock is ``wrong`` by so much from then on."""
-        self.turn(seconds)
-        self.started, self.wrong = super().monotonic() - 3.0, wrong
-
-    def monotonic(self) -> float:
-        return super().monotonic() - self.started
-
-    def time(self) -> float:
-        return super().time() + self.wrong
-
-
 class Exporter:
     """A guard as it is made at a start."""
 
     def __init__(
-        self, folder: Path, machine: Machine, name: str = "home", addresses: tuple[str, ...] = ADDRESSES
+        self, folder: Path, machine: MachineClock, name: str = "home", addresses: tuple[str, ...] = ADDRESSES
     ) -> None:
         self.machine = machine
         self.guard = CounterGuard(name, HoldStore(folder, machine, name, addresses))
@@ -62,8 +42,8 @@ class Exporter:
 
 
 @pytest.fixture
-def machine() -> Machine:
-    return Machine()
+def machine() -> MachineClock:
+    return MachineClock()
 
 
 def file(folder: Path) -> Path:
@@ -71,27 +51,29 @@ def file(folder: Path) -> Path:
     return path
 
 
-def test_a_zero_stays_held_back_over_a_restart(tmp_path: Path, machine: Machine) -> None:
+def test_a_zero_stays_held_back_over_a_restart(tmp_path: Path, machine: MachineClock) -> None:
     exporter = Exporter(tmp_path, machine)
     exporter.held(MWH)
     assert exporter.held(0.0) == [True]
-    machine.restart(60.0)
+    machine.turn(60.0)
+    machine.restart()
     exporter = Exporter(tmp_path, machine)
     assert exporter.held(0.0) == [True]
     assert exporter.held(MWH + 1) == [False]
-    machine.restart(60.0)
+    machine.turn(60.0)
+    machine.restart()
     # The hold has ended, so nothing is known of this counter.
     assert Exporter(tmp_path, machine).held(KWH) == [False]
 
 
-def test_without_a_store_the_value_after_a_restart_is_believed(machine: Machine) -> None:
+def test_without_a_store_the_value_after_a_restart_is_believed(machine: MachineClock) -> None:
     guard = CounterGuard()
     guard.judge({SITE: MWH}, 0.0, UP)
     assert guard.judge({SITE: KWH}, 15.0, UP) == {SITE}
     assert CounterGuard().judge({SITE: KWH}, 15.0, UP) == frozenset()
 
 
-def test_only_begins_and_ends_are_written(tmp_path: Path, machine: Machine) -> None:
+def test_only_begins_and_ends_are_written(tmp_path: Path, machine: MachineClock) -> None:
     exporter = Exporter(tmp_path / "state", machine)
     for _ in range(5):
         exporter.held(MWH)
@@ -111,7 +93,7 @@ def test_only_begins_and_ends_are_written(tmp_path: Path, machine: Machine) -> N
     assert json.loads(path.read_bytes())["holds"] == []
 
 
-def test_a_counter_that_flaps_does_not_wear_a_card_out(tmp_path: Path, machine: Machine) -> None:
+def test_a_counter_that_flaps_does_not_wear_a_card_out(tmp_path: Path, machine: MachineClock) -> None:
     exporter = Exporter(tmp_path, machine)
     inodes = set()
     for number in range(100):
@@ -121,23 +103,27 @@ def test_a_counter_that_flaps_does_not_wear_a_card_out(tmp_path: Path, machine: 
     assert len(inodes) <= 300.0 / SAVE_INTERVAL + 1
 
 
-def test_what_is_not_written_yet_is_written_at_the_end(tmp_path: Path, machine: Machine) -> None:
+def test_what_is_not_written_yet_is_written_at_the_end(tmp_path: Path, machine: MachineClock) -> None:
     exporter = Exporter(tmp_path, machine)
     exporter.held(MWH, MWH)
     exporter.held(0.0, MWH)
     machine.turn(1.0)
     exporter.held(0.0, 0.0)
     exporter.guard.close()
-    machine.restart(5.0)
+    machine.turn(5.0)
+    machine.restart()
     assert Exporter(tmp_path, machine).held(0.0, 0.0) == [True, True]
 
 
 @pytest.mark.parametrize("wrong", [0.0, -3 * 3600.0, 3 * 3600.0])
-def test_a_clock_that_is_set_late_makes_no_zero_true(tmp_path: Path, machine: Machine, wrong: float) -> None:
+def test_a_clock_that_is_set_late_makes_no_zero_true(
+    tmp_path: Path, machine: MachineClock, wrong: float
+) -> None:
     exporter = Exporter(tmp_path, machine)
     exporter.held(MWH)
     exporter.held(0.0)
-    machine.restart(60.0, wrong)
+    machine.turn(60.0)
+    machine.restart(wrong)
     exporter = Exporter(tmp_path, machine)
     for second in range(300):
         machine.wrong = wrong if second < 100 else 0.0
@@ -146,7 +132,7 @@ def test_a_clock_that_is_set_late_makes_no_zero_true(tmp_path: Path, machine: Ma
     assert exporter.held(MWH + 1, uptime=None) == [False]
 
 
-def test_a_first_zero_never_sees_the_wall_clock(tmp_path: Path, machine: Machine) -> None:
+def test_a_first_zero_never_sees_the_wall_clock(tmp_path: Path, machine: MachineClock) -> None:
     """Power is back; the gateway boots, and three hours pass on the wall clock within a moment."""
     exporter = Exporter(tmp_path, machine)
     assert exporter.held(0.0, uptime=None) == [True]
@@ -157,13 +143,14 @@ def test_a_first_zero_never_sees_the_wall_clock(tmp_path: Path, machine: Machine
 
 
 def test_a_new_meter_is_believed_once_although_the_exporter_was_started_anew(
-    tmp_path: Path, machine: Machine
+    tmp_path: Path, machine: MachineClock
 ) -> None:
     exporter = Exporter(tmp_path, machine)
     exporter.held(5 * MWH, 12 * KWH)
     assert exporter.held(KWH, 0.0) == [True, True]
     machine.turn(300.0)
-    machine.restart(60.0)
+    machine.turn(60.0)
+    machine.restart()
     exporter, course = Exporter(tmp_path, machine), []
     for minute in range(25):
         course.append(exporter.held(KWH + 1e5 * minute, 0.0))
@@ -172,33 +159,35 @@ def test_a_new_meter_is_believed_once_although_the_exporter_was_started_anew(
     assert course[-1] == [False, False]
 
 
-def test_the_other_direction_of_a_new_meter_is_remembered_too(tmp_path: Path, machine: Machine) -> None:
+def test_the_other_direction_of_a_new_meter_is_remembered_too(tmp_path: Path, machine: MachineClock) -> None:
     exporter = Exporter(tmp_path, machine)
     exporter.held(5 * MWH, 12 * KWH)
     for minute in range(11):
         held = exporter.held(KWH + 1e5 * minute, 0.0)
         machine.turn(60.0)
     assert held == [False, True]
-    machine.restart(60.0)
+    machine.turn(60.0)
+    machine.restart()
     exporter = Exporter(tmp_path, machine)
     assert exporter.held(KWH + 2e6, 0.0) == [False, False]
 
 
 @pytest.mark.parametrize(("seconds", "expected"), [(6 * 86400.0, True), (8 * 86400.0, False)])
 def test_seven_days_pass_while_the_exporter_is_off(
-    tmp_path: Path, machine: Machine, seconds: float, expected: bool
+    tmp_path: Path, machine: MachineClock, seconds: float, expected: bool
 ) -> None:
     exporter = Exporter(tmp_path, machine)
     exporter.held(9 * MWH)
     exporter.held(4 * MWH)
-    machine.restart(seconds)
+    machine.turn(seconds)
+    machine.restart()
     # Not as if it could be a new meter that counted meanwhile: those are believed after ten minutes only.
     assert Exporter(tmp_path, machine).held(4 * MWH) == [expected]
 
 
 @pytest.mark.parametrize(("name", "addresses"), [("cabin", ADDRESSES), ("home", ("192.0.2.2",))])
 def test_holds_belong_to_name_and_address(
-    tmp_path: Path, machine: Machine, name: str, addresses: tuple[str, ...]
+    tmp_path: Path, machine: MachineClock, name: str, addresses: tuple[str, ...]
 ) -> None:
     exporter = Exporter(tmp_path, machine)
     exporter.held(MWH)
@@ -209,7 +198,7 @@ def test_holds_belong_to_name_and_address(
 # Damage
 
 
-def held_once(folder: Path, machine: Machine) -> Path:
+def held_once(folder: Path, machine: MachineClock) -> Path:
     """A file with one hold."""
     exporter = Exporter(folder, machine)
     exporter.held(MWH)
@@ -231,7 +220,7 @@ def held_once(folder: Path, machine: Machine) -> Path:
     ],
 )
 def test_a_damaged_file_is_as_good_as_none(
-    tmp_path: Path, machine: Machine, caplog: pytest.LogCaptureFixture, content: str
+    tmp_path: Path, machine: MachineClock, caplog: pytest.LogCaptureFixture, content: str
 ) -> None:
     path = held_once(tmp_path, machine)
     path.write_text(content)
@@ -254,7 +243,7 @@ FIELDS = ("family", "labels", "doubt", "began", "told", "shown", "shown_at", "op
 def test_whatever_stands_in_a_field_nothing_is_raised(
     tmp_path_factory: pytest.TempPathFactory, field: str, value: object, readings: list[float]
 ) -> None:
-    machine, folder = Machine(), tmp_path_factory.mktemp("state")
+    machine, folder = MachineClock(), tmp_path_factory.mktemp("state")
     path = held_once(folder, machine)
     document = json.loads(path.read_bytes())
     document["holds"][0][field] = value
@@ -272,13 +261,13 @@ def test_whatever_stands_in_a_field_nothing_is_raised(
 def test_whatever_json_the_file_is_nothing_is_raised(
     tmp_path_factory: pytest.TempPathFactory, document: object
 ) -> None:
-    machine, folder = Machine(), tmp_path_factory.mktemp("state")
+    machine, folder = MachineClock(), tmp_path_factory.mktemp("state")
     held_once(folder, machine).write_text(json.dumps(document))
     Exporter(folder, machine).held(MWH)
 
 
 def test_a_folder_that_cannot_be_written_costs_a_line_in_the_log(
-    tmp_path: Path, machine: Machine, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, machine: MachineClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "state").write_text("a file")
     exporter = Exporter(tmp_path / "state", machine)

@@ -16,6 +16,7 @@ from pathlib import Path
 import bcrypt
 import pytest
 
+from probe_exporter.simulator import make_certificate
 from tests.port_process import PATIENCE, Running, configuration, serving, started, wait
 from tests.program_runs import run_program
 from tests.prometheus_server import free_port
@@ -177,6 +178,18 @@ def test_an_empty_web_configuration_opens_no_port(tmp_path: Path, text: str) -> 
     (tmp_path / "web.yaml").write_text(text)
     code, log = refused(tmp_path, f"--web.config.file={tmp_path / 'web.yaml'}")
     assert (code, "is empty; write {}" in log) == (2, True)
+
+
+def test_an_authority_without_a_certificate_is_a_mistake_with_a_name(tmp_path: Path) -> None:
+    certificate = make_certificate()
+    (tmp_path / "server.crt").write_bytes(certificate.pem)
+    (tmp_path / "server.key").write_bytes(certificate.key_pem)
+    (tmp_path / "web.yaml").write_text(
+        "tls_server_config:\n  cert_file: server.crt\n  key_file: server.key\n  client_ca_file: /dev/null\n"
+    )
+    code, log = refused(tmp_path, f"--web.config.file={tmp_path / 'web.yaml'}")
+    assert (code, "client_ca_file holds no certificate" in log) == (2, True)
+    assert "report" not in log
 
 
 def test_two_braces_open_it(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import logging
 import os
 import socket
 import ssl
+import struct
 import sys
 import time
 from contextlib import ExitStack
@@ -124,6 +125,29 @@ def test_clients_count_before_they_have_shaken_hands(
         assert caplog.text.count("connections are refused: 5 are open already") == 1
         silent[0].close()
         wait(lambda: answers(running.port), "a place")
+
+
+ODD = {
+    "plain HTTP": b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+    "half a hello": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+    "an alert": b"\x15\x03\x03\x00\x02\x02\x2a",
+    "nothing": b"",
+}
+
+
+@pytest.mark.parametrize("data", ODD.values(), ids=ODD)
+@pytest.mark.parametrize("reset", [True, False])
+def test_what_is_no_handshake_fills_no_log(
+    folder: Path, data: bytes, reset: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    with exporter(folder, f"{TLS}}}") as running:
+        for _ in range(3):
+            with socket.create_connection(("127.0.0.1", running.port), 10.0) as client:
+                client.sendall(data)
+                if reset:
+                    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        assert ask(running.port, context=trusting()) == 200
+    assert caplog.text == ""
 
 
 def answers(port: int) -> bool:

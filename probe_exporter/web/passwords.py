@@ -7,7 +7,7 @@ import hmac
 import secrets
 from base64 import b64decode
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final
 
 MOST_WAITING: Final = 32
@@ -33,18 +33,16 @@ class PasswordCheck:
         self._right: set[bytes] = set()
         self._wrong: set[bytes] = set()
         self._thread = ThreadPoolExecutor(1, "password")
-        self._waiting = 0
+        self._checks: set[Future[bool]] = set()
         self._closed = False
 
     @property
     def busy(self) -> bool:
         """Return True if a password is being checked."""
-        return self._waiting > 0
+        return bool(self._checks)
 
     def start(self) -> None:
-        """Have the thread and bcrypt ready, before threads or descriptors run out. Raises ImportError."""
-        import bcrypt  # noqa: F401
-
+        """Have the thread ready: later there may be none to have."""
         self._thread.submit(int)
 
     def forget(self) -> None:
@@ -84,20 +82,17 @@ class PasswordCheck:
         return verdict
 
     async def _verdict(self, users: Mapping[str, bytes], user: str, password: str) -> bool:
-        if self._closed or self._waiting >= MOST_WAITING:
+        if self._closed or len(self._checks) >= MOST_WAITING:
             raise TooManyGuessesError
-        self._waiting += 1
-        work = asyncio.get_running_loop().run_in_executor(self._thread, check, users, user, password)
-        work.add_done_callback(self._one_less)
+        work = self._thread.submit(check, users, user, password)
+        self._checks.add(work)
+        work.add_done_callback(self._checks.discard)
         try:
-            return await work
+            return await asyncio.wrap_future(work)
         except asyncio.CancelledError:
             if not self._closed:
                 raise
             raise TooManyGuessesError from None
-
-    def _one_less(self, _: object) -> None:
-        self._waiting -= 1
 
 
 def check(users: Mapping[str, bytes], user: str, password: str) -> bool:

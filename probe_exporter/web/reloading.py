@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final
 
 from probe_exporter.errors import ProbeExporterError
@@ -29,6 +29,8 @@ class Reloading:
         self._read = read
         self._after = after
         self._thread = ThreadPoolExecutor(1, "reload")
+        self._thread.submit(int)  # the thread itself, as later there may be none to have
+        self._reading: Future[Callable[[], None]] | None = None
         self._turn = asyncio.Lock()
         self._closed = False
         self._first_signal = 0.0
@@ -38,7 +40,7 @@ class Reloading:
     @property
     def busy(self) -> bool:
         """Return True if files are being read."""
-        return self._turn.locked()
+        return self._reading is not None and not self._reading.done()
 
     def request(self) -> None:
         """Reload soon: once, however many ask."""
@@ -62,7 +64,8 @@ class Reloading:
         """Read and put in force. What is wrong with the configuration, None where nothing is."""
         async with self._turn:
             try:
-                adopt = await asyncio.get_running_loop().run_in_executor(self._thread, self._read)
+                self._reading = self._thread.submit(self._read)
+                adopt = await asyncio.wrap_future(self._reading)
             except ProbeExporterError as error:
                 return str(error)
             adopt()

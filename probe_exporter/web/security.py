@@ -27,7 +27,7 @@ class WebSecurity:
         self._file = file
         self._settings = settings
         self._passwords = PasswordCheck()
-        if settings.users:
+        if file is not None:
             self._passwords.start()
 
     @classmethod
@@ -123,8 +123,6 @@ class WebSecurity:
             self._refuse("tls_server_config", "TLS and client_auth_type cannot change without a restart")
         if old.users and fresh.users is None:
             self._refuse("basic_auth_users", "is missing; write basic_auth_users: {} to ask for no password")
-        if fresh.users:
-            self._passwords.start()
         if fresh.users != old.users:
             self._passwords.forget()
         self._settings = fresh

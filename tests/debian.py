@@ -74,8 +74,8 @@ def pip_files() -> dict[str, bytes]:
     ]
     files = {}
     if "cert" in settings:
-        files["/etc/ssl/index.pem"] = Path(ast.literal_eval(settings["cert"])).read_bytes()
-        lines.append("cert = /etc/ssl/index.pem")
+        files["/etc/index.pem"] = Path(ast.literal_eval(settings["cert"])).read_bytes()
+        lines.append("cert = /etc/index.pem")
     return {**files, "/etc/pip.conf": "\n".join(["[global]", *lines, ""]).encode()}
 
 

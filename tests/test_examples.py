@@ -142,6 +142,30 @@ def check_rules(name: str, folder: Path) -> None:
     succeed(program("promtool"), "check", "rules", "--lint-fatal", EXAMPLES / name)
 
 
+def check_fleet_rules(name: str, folder: Path) -> None:
+    """With the rules of single sites beside them, as prometheus.yml names both."""
+    check_rules("fleet/regions.yml", folder)
+    shutil.copytree(EXAMPLES / "fleet", folder / "fleet")
+    shutil.copytree(RULES, folder / "fleet/rules")
+    succeed(program("promtool"), "check", "config", folder / "fleet/prometheus.yml")
+
+
+def check_alertmanager(name: str, folder: Path) -> None:
+    """Every alert that it names exists; that it works is shown in test_fleet_example."""
+    succeed(program("amtool"), "check-config", EXAMPLES / name)
+    known = "".join(
+        path.read_text(encoding="utf-8") for path in (*RULES.glob("*.yml"), EXAMPLES / "fleet/regions.yml")
+    )
+    named = re.findall(r"Powerwall\w+", (EXAMPLES / name).read_text(encoding="utf-8"))
+    assert named
+    assert not [alert for alert in named if f"alert: {alert}\n" not in known]
+
+
+def check_fleet_part(name: str, folder: Path) -> None:
+    """test_fleet_example reads it."""
+    assert f"examples/{name}" in (ROOT / "docs/fleet.md").read_text(encoding="utf-8")
+
+
 # Grafana: that every panel's query answers is a test of its own
 
 
@@ -296,6 +320,9 @@ CHECKS: dict[str, Callable[[str, Path], None]] = {
     r"prometheus/\w+\.yml": check_prometheus,
     r"prometheus/file_sd/\w+\.yml": check_target_file,
     r"prometheus/rules/\w+\.yml": check_rules,
+    r"fleet/(prometheus|regions)\.yml": check_fleet_rules,
+    r"fleet/alertmanager\.yml": check_alertmanager,
+    r"fleet/(sites\.csv|probe_exporter\.yaml)": check_fleet_part,
     r"grafana/dashboards/\w+\.json": check_dashboard,
     r"grafana/provisioning/\w+/\w+\.ya?ml": check_provisioning,
     r"grafana/\w+\.py": check_program,

@@ -345,7 +345,8 @@ def test_an_alert_tells_what_to_do(alert: str, rule: dict[str, Any]) -> None:
     assert rule["labels"]["severity"] in ("critical", "warning", "info")
     assert "{{ $labels." in rule["annotations"]["summary"]
     assert rule["annotations"]["description"]
-    assert rule["annotations"]["runbook"] == f"docs/runbook.md#{alert.lower()}"
+    page = "https://example.org/powerwall-probe-exporter/docs/runbook.md"
+    assert rule["annotations"]["runbook_url"] == f"{page}#{alert.lower()}"
     assert f"\n## {alert}\n" in RUNBOOK
 
 

@@ -63,6 +63,9 @@ def environment() -> dict[str, str]:
     """That of the programs under measurement: this very source."""
     # An installed program has its bytecode; one that may not write it would be compiled at every start.
     inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    inherited["XDG_STATE_HOME"] = (
+        "/dev/null"  # what is known of simulated gateways must not go to anybody's home
+    )
     return {**inherited, "PYTHONPATH": str(ROOT)}
 
 

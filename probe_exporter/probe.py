@@ -17,7 +17,7 @@ from probe_exporter.gateway.certificate import read_certificate
 from probe_exporter.gateway.client import Fetched, Limits
 from probe_exporter.gateway.endpoints import BY_NAME, DECISIVE, ENDPOINTS, Endpoint
 from probe_exporter.gateway.schedule import Entry
-from probe_exporter.metrics import CATALOGUE
+from probe_exporter.metrics import CATALOGUE, COUNTERS
 from probe_exporter.metrics.assembly import Assembled, assemble
 from probe_exporter.metrics.guard import Key, counters
 from probe_exporter.metrics.probe import EndpointOutcome, Verdict, probe_metrics
@@ -267,7 +267,7 @@ class _Probe:
         """With what the counters' guard holds back of it."""
         one = Readings()
         setattr(one, ATTRIBUTES[name], kept.reading.value)
-        found = counters(CATALOGUE, one)
+        found = counters(COUNTERS, one)
         if not found:
             return kept
         status = self._memory.kept.get("status")

@@ -141,8 +141,13 @@ def test_simulated_gateways_alone(number: signal.Signals, tmp_path: Path) -> Non
             ["home", "ok"],
             ["cabin", "connect"],
         ]
+        # What is known of simulated gateways goes with them.
+        state = config.state_directory
+        assert state is not None
+        assert list(state.iterdir())
         code, errors = end(process, number)
     assert (code, errors) == (0, "")
+    assert not state.exists()
 
 
 @pytest.mark.parametrize(

@@ -114,6 +114,17 @@ def test_a_correction_is_a_new_beginning_after_seven_days() -> None:
     assert days == [True] * 7 + [False] * 2
 
 
+def test_a_smaller_battery_and_its_load_begin_anew_together() -> None:
+    guard = begun()
+    guard.judge(house(272 * KWH, battery_in=3 * MWH, battery_out=2 * MWH), 15.0, UP)
+    for day in range(1, 10):
+        readings = house(272 * KWH + day * 10 * KWH, battery_in=3 * MWH, battery_out=2 * MWH)
+        held = guard.judge(readings, day * 86400.0, UP)
+        assert held == (
+            {(IMPORTED, ("battery",)), (EXPORTED, ("battery",)), *BOTH} if day < 8 else frozenset()
+        )
+
+
 def test_a_second_battery_is_one_jump_of_its_own_and_none_of_the_load() -> None:
     guard = begun()
     battery = (IMPORTED, ("battery",))

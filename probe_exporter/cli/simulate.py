@@ -110,11 +110,10 @@ def simulate(
             ) from error
         for fault in faults:
             _break(farm.gateways, fault)
-        path = (
-            write
-            or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="simulated-"))) / "gateways.yaml"
-        )
-        farm.write_config(path)
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="simulated-")))
+        path = write or folder / "gateways.yaml"
+        # Not the user's own state: what was known of simulated gateways is wrong when they start again.
+        farm.write_config(path, state_directory=folder / "state")
         click.echo(_welcome(farm.gateways, path, listen_address if serving else None))
         if serving:
             _serve(settings, path, listen_address)

@@ -15,4 +15,7 @@ CATALOGUE: tuple[Family, ...] = tuple(
 )
 """Core families first: where the limits on series bite, they are the last to suffer. The order is stable."""
 
-__all__ = ["CATALOGUE"]
+COUNTERS: tuple[Family, ...] = tuple(family for family in CATALOGUE if family.kind == "counter")
+"""The families whose readings the counter guard judges."""
+
+__all__ = ["CATALOGUE", "COUNTERS"]

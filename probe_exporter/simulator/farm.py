@@ -80,16 +80,23 @@ class Farm:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def write_config(self, path: Path, listen_address: str | None = None) -> None:
+    def write_config(
+        self, path: Path, listen_address: str | None = None, state_directory: Path | None = None
+    ) -> None:
         """As the function `write_config`, for all gateways of this farm."""
-        write_config(self.gateways, path, listen_address)
+        write_config(self.gateways, path, listen_address, state_directory)
 
 
 def write_config(
-    gateways: Mapping[str, SimulatedGateway], path: Path, listen_address: str | None = None
+    gateways: Mapping[str, SimulatedGateway],
+    path: Path,
+    listen_address: str | None = None,
+    state_directory: Path | None = None,
 ) -> None:
     """A configuration file for these gateways, readable by its owner only. Raises OSError, also where one exists."""
     document: dict[str, Any] = {}
+    if state_directory is not None:
+        document["state_directory"] = str(state_directory)
     if listen_address is not None:
         document["web"] = {"listen_address": listen_address}
     document["gateways"] = {

@@ -47,13 +47,12 @@ _PLAUSIBLE: Final = "its reading is plausible again"
 
 
 def counters(families: Iterable[Family], readings: Readings) -> dict[Key, float]:
-    """The counters among ``families``; of equal label sets the first wins."""
+    """What ``families`` of counters read; of equal label sets the first wins, as it does when they are published."""
     found: dict[Key, float] = {}
     for family in families:
-        if family.kind == "counter":
-            for labels, value in family.read(readings):
-                if isfinite(value) and len(found) < MAX_SERIES:
-                    found.setdefault((family.name, labels), value)
+        for labels, value in family.read(readings):
+            if isfinite(value) and len(found) < MAX_SERIES:
+                found.setdefault((family.name, labels), value)
     return found
 
 

@@ -39,11 +39,11 @@ class HoldStore:
     addresses: tuple[str, ...]
 
     def load(self) -> dict[Key, Past]:
-        """The counters that were held back; none where nothing usable is saved, or other addresses."""
+        """The counters that were held back; none where nothing usable is saved."""
         path = self._path()
         try:
             saved = json.loads(read_regular(path, _MAX_BYTES))
-            if saved["format"] != _FORMAT or saved["addresses"] != list(self.addresses):
+            if saved["format"] != _FORMAT:
                 return {}
             found: dict[Key, Past] = {}
             for entry in _list(saved["holds"])[:_MAX_HOLDS]:
@@ -81,7 +81,7 @@ class HoldStore:
                     "opposite_began_anew": None if anew is None else anew + shift,
                 }
             )
-        document = {"format": _FORMAT, "addresses": self.addresses, "holds": entries}
+        document = {"format": _FORMAT, "holds": entries}
         try:
             if not entries and not path.exists():
                 return
@@ -97,7 +97,8 @@ class HoldStore:
 
     def _path(self) -> Path:
         """Named after a hash: a gateway's name may hold anything, even a slash."""
-        return self.directory / f"counters-{hashlib.sha256(self.name.encode()).hexdigest()[:32]}.json"
+        known_by = json.dumps([self.name, *self.addresses]).encode("ascii")
+        return self.directory / f"counters-{hashlib.sha256(known_by).hexdigest()[:32]}.json"
 
     def _restore(self, entry: object, found: dict[Key, Past]) -> None:
         """Raises KeyError, TypeError or ValueError for what `save` did not write."""

@@ -28,7 +28,7 @@ RESERVED_LABELS = frozenset(
     """
     alert brand category check ct device device_type diagnostic din disconnect_type distributor ecu_type endpoint
     git_hash grid_code grid_country grid_region grid_state id index inverter is_fault leader location mode model name
-    part part_number partno phase quantity reason retailer serial short_id site_name source state status string
+    part part_number partno phase problem quantity reason retailer serial short_id site_name source state status string
     sync_type teg_type timezone type tyoe utility version
     """.split()
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import resource
 import socket
 import ssl
 import struct
@@ -156,6 +157,11 @@ def answers(port: int) -> bool:
     return False
 
 
+def kib(process: int) -> int:
+    """Memory that a process has in use."""
+    return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") >> 10
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="the TLS of asyncio was another one")
 def test_a_tls_connection_costs_little_memory(tmp_path: Path) -> None:
@@ -164,12 +170,34 @@ def test_a_tls_connection_costs_little_memory(tmp_path: Path) -> None:
     (tmp_path / "web.yaml").write_text(f"{TLS}}}")
     count = 300
 
-    def kib(process: int) -> int:
-        return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") >> 10
-
     with serving(tmp_path, f"--web.config.file={tmp_path / 'web.yaml'}") as running, ExitStack() as stack:
         before = kib(running.process.pid)
         for _ in range(count):
             stack.enter_context(socket.create_connection(("127.0.0.1", running.port), 10.0))
         with trusting().wrap_socket(socket.create_connection(("127.0.0.1", running.port), 10.0)):
             assert (kib(running.process.pid) - before) / count < 140
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="the TLS of asyncio was another one")
+def test_nine_thousand_clients_that_never_shake_hands(tmp_path: Path) -> None:
+    save(make_certificate(), tmp_path)
+    (tmp_path / "web.yaml").write_text(f"{TLS}}}")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < 10_000:
+        pytest.skip("too few descriptors for so many clients")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    try:
+        with serving(tmp_path, f"--web.config.file={tmp_path / 'web.yaml'}") as running, ExitStack() as stack:
+            for _ in range(9000):
+                client = stack.enter_context(socket.socket())
+                client.setblocking(False)
+                client.connect_ex(("127.0.0.1", running.port))
+            wait(lambda: "4096 are open already" in running.log, "the cap")
+            assert kib(running.process.pid) < 450 << 10
+            wait(lambda: answers(running.port), "the end of their handshakes")
+            assert kib(running.process.pid) < 450 << 10
+            assert len(running.log.splitlines()) < 10
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

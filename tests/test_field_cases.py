@@ -15,8 +15,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from probe_exporter.simulator import RecordedSystem, SimulatedGateway
 from probe_exporter.simulator.system import SimulatedAnswer
+from probe_exporter.web.pages import gateway_page
 from tests import configs
 from tests.program_runs import run_program
+from tests.scenes import scene
 
 Labels = frozenset[tuple[str, str]]
 Series = dict[tuple[str, Labels], float]
@@ -408,6 +410,17 @@ def test_a_category_that_was_never_measured_has_no_samples(player: Player) -> No
     assert cells["SOLARkW"] == "-"
     assert cells["GRIDkW"] == "0.00", "and not -0.00"
     assert cells["CHARGE"] == "50", "as Tesla's app and our pages show it"
+
+
+def test_no_arm_of_the_picture_for_what_was_never_measured() -> None:
+    site = {"last_communication_time": TIME, "instant_power": -0.4, "energy_imported": 5.5}
+    sums = SimulatedAnswer(200, json.dumps({"site": site, "solar": never()}).encode())
+    with scene(RecordedSystem({"meters/aggregates": sums})) as home:
+        home.probe()
+        page = gateway_page(home.site, "/metrics").body.decode()
+    assert "Grid 0 W idle" in page, "and not -0 W"
+    assert "Solar" not in page
+    assert "Sun" not in page
 
 
 @pytest.mark.parametrize(("volt_amperes", "shown"), [(100.0, 0.0), (100.5, None)])

@@ -291,6 +291,15 @@ class TestPhysics:
         for one in inverter["string_vitals"]:
             assert one["measured_voltage"] * one["current"] == pytest.approx(one["measured_power"])
 
+    def test_the_solar_inverter_stands_by_in_the_dark(self) -> None:
+        site, clock = site_of("pwplus")
+        seen = set()
+        for _ in range(24):
+            clock.turn(DAY / 24)
+            inverter = doc(site, "solar_powerwall")
+            seen.add((inverter["pvac_status"]["state"], inverter["pvs_status"]["state"]))
+        assert seen == {("PVAC_Active", "PVS_GridSupporting"), ("PVAC_Standby", "PVS_Standby")}
+
     def test_apparent_power_fits(self) -> None:
         for meter in doc(site_of("pw2")[0], "meters/aggregates").values():
             wanted = math.hypot(meter["instant_power"], meter["instant_reactive_power"])
@@ -337,6 +346,7 @@ class TestOutage:
         status = doc(site, "system_status")
         assert status["system_island_state"] == "SystemIslandedActive"
         assert [(one["off_grid"], one["vf_mode"]) for one in status["battery_blocks"]] == [(True, True)] * 2
+        assert {one["pinv_state"] for one in status["battery_blocks"]} == {"PINV_GridForming"}
         assert status["grid_faults"] == doc(site, "system_status/grid_faults")
         assert status["grid_faults"][0]["alert_name"] == "PINV_a004_vfCheckUnderVoltage"
         assert json.loads(status["grid_faults"][0]["decoded_alert"])[1]["value"] == 31.5

@@ -115,8 +115,8 @@ FAMILIES: tuple[Family, ...] = (
     ),
     _SITE.states(
         "powerwall_site_net_meter_mode",
-        "State set of what may be sold to the grid (site_info: net_meter_mode): battery_ok, all; pv_only, what the "
-        "sun gives; never, nothing.",
+        "State set of what may be sold to the grid (site_info: net_meter_mode): battery_ok, the battery's energy too; "
+        "pv_only, solar production alone; never, nothing.",
         lambda info: info.net_meter_mode,
         NET_METER_MODES,
         hardware="newer firmware 23 and later; not Powerwall 3",

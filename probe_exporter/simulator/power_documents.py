@@ -163,7 +163,7 @@ def _block(moment: Moment, pack: Pack, index: int) -> dict[str, Any]:
         "PackagePartNumber": pack.part,
         "PackageSerialNumber": pack.serial,
         "disabled_reasons": [],
-        "pinv_state": "PINV_GridFollowing",
+        "pinv_state": "PINV_GridForming" if islanded else "PINV_GridFollowing",
         "pinv_grid_state": "Grid_Uncompliant" if islanded else "Grid_Compliant",
         "nominal_energy_remaining": pack.remaining,
         "nominal_full_pack_energy": pack.full,

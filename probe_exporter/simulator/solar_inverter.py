@@ -22,14 +22,15 @@ def solar_powerwall(moment: Moment) -> dict[str, Any]:
     if not moment.plus:
         return {}
     watts = moment.site.solar_power
+    dark = watts <= 0.0
     volts = moment.volts * moment.profile.legs
     return {
         "pvac_status": {
-            "state": "PVAC_Active",
+            "state": "PVAC_Standby" if dark else "PVAC_Active",
             "disabled": False,
             "disabled_reasons": [],
             "grid_state": "Grid_Uncompliant" if moment.site.islanded else "Grid_Compliant",
-            "inv_state": "INV_Grid_Connected",
+            "inv_state": "" if dark else "INV_Grid_Connected",
             "v_out": round(volts, 1),
             "f_out": moment.hertz,
             "p_out": watts,
@@ -38,9 +39,9 @@ def solar_powerwall(moment: Moment) -> dict[str, Any]:
             "string_vitals": [_string(watts, *string) for string in _STRINGS],
         },
         "pvs_status": {
-            "state": "PVS_GridSupporting",
+            "state": "PVS_Standby" if dark else "PVS_GridSupporting",
             "disabled": False,
-            "enable_output": True,
+            "enable_output": not dark,
             "v_ll": round(volts + 0.8, 1),
             "self_test_state": "PVS_SelfTestOff",
         },

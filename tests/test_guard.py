@@ -5,16 +5,27 @@ from __future__ import annotations
 import logging
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from probe_exporter.metrics import CATALOGUE
 from probe_exporter.metrics.guard import CounterGuard, Key
 from probe_exporter.metrics.guard.counter_guard import MAX_LINES, MAX_SERIES
-from probe_exporter.metrics.guard.rules import RULES, SOURCES, Doubt, opposite
+from probe_exporter.metrics.guard.rules import (
+    MOST_POWER,
+    NEAR_ZERO,
+    PATIENCE,
+    RULES,
+    SOURCES,
+    Doubt,
+    opposite,
+)
 
 IMPORTED = "powerwall_imported_joules_total"
 EXPORTED = "powerwall_exported_joules_total"
 SITE = (IMPORTED, ("site",))
 SITE_OUT = (EXPORTED, ("site",))
+LOAD = (IMPORTED, ("load",))
 KWH = 3.6e6
 MWH = 1000 * KWH
 WEEK = 7 * 86400
@@ -186,9 +197,7 @@ def test_every_doubt_has_a_rule() -> None:
 def test_the_tables_name_counters_of_the_catalogue() -> None:
     families = {family.name for family in CATALOGUE if family.kind == "counter"}
     assert {name for key, sources in SOURCES.items() for name, _ in (key, *sources)} <= families
-    for name in families:
-        other = opposite((name, ("x",)))
-        assert other is None or other[0] in families, other
+    assert {"powerwall_dev_imported_joules_total", "powerwall_battery_charged_joules_total"} <= families
 
 
 def test_opposites_are_mutual() -> None:
@@ -198,6 +207,45 @@ def test_opposites_are_mutual() -> None:
         assert other != key
         assert opposite(other) == key
     assert opposite(("powerwall_something_else_total", ())) is None
+
+
+# Whatever a gateway says
+
+VALUES = st.sampled_from([0.0, -1.0, KWH / 2, KWH, 9 * KWH, 40 * KWH, MWH, MWH + 1, 9 * MWH]) | st.floats(
+    -1.0, 1e11
+)
+READINGS = st.lists(
+    st.tuples(
+        st.sampled_from([5.0, 60.0, 300.0, 7200.0, 2 * 86400.0]), VALUES, st.sampled_from([None, 30.0, UP])
+    ),
+    max_size=60,
+)
+
+
+@settings(deadline=None)
+@given(readings=READINGS)
+@pytest.mark.parametrize("key", [SITE, LOAD], ids=["a meter", "the load"])
+def test_what_is_shown_steps_back_for_a_new_meter_or_after_seven_days_alone(
+    key: Key, readings: list[tuple[float, float, float | None]]
+) -> None:
+    guard, at, last, last_at = CounterGuard(), 0.0, 0.0, 0.0
+    for seconds, value, uptime in readings:
+        at += seconds
+        held = guard.judge({key: value}, at, uptime)
+        assert guard.judge({key: value}, at, uptime) == held
+        if held:
+            continue
+        assert value >= 0.0
+        if value < last:
+            gap = at - last_at
+            near = (
+                gap >= PATIENCE
+                and value <= max(NEAR_ZERO, MOST_POWER * gap)
+                and last - value >= KWH
+                and value > 0.0
+            )
+            assert gap > WEEK or (near and key is SITE)
+        last, last_at = value, at
 
 
 # The log

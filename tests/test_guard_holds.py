@@ -230,6 +230,16 @@ def test_a_damaged_file_is_as_good_as_none(
     assert "the counters held back are forgotten" in caplog.text
 
 
+def test_a_file_of_another_release_is_as_good_as_none(
+    tmp_path: Path, machine: MachineClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = held_once(tmp_path, machine)
+    path.write_text('{"format": 2, "holds": "in another form"}')
+    caplog.clear()
+    assert Exporter(tmp_path, machine).held(KWH) == [False]
+    assert not caplog.records
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),

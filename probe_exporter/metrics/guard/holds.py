@@ -67,8 +67,7 @@ class HoldStore:
         entries = []
         for (family, labels), past in held.items():
             hold, anew = past.hold, opposites_began_anew.get((family, labels))
-            if hold is None:
-                continue
+            assert hold is not None, "only what is held is saved"
             entries.append(
                 {
                     "family": family,
@@ -83,8 +82,6 @@ class HoldStore:
             )
         document = {"format": _FORMAT, "holds": entries}
         try:
-            if not entries and not path.exists():
-                return
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             write_whole(path, json.dumps(document).encode("ascii"))
         except OSError as error:

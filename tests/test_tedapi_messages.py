@@ -367,7 +367,9 @@ class TestAnswers:
             wifi().document(Question.CONFIG, Din(LEADER), incoming(bomb))
 
     @pytest.mark.parametrize(
-        "body", [gzip.compress(bytes(1000))[:-9], b"\x1f\x8b" + bytes(20), zlib.compress(b"x")]
+        "body",
+        [gzip.compress(bytes(1000))[:-9], b"\x1f\x8b" + bytes(20), zlib.compress(b"x")],
+        ids=["cut short", "not packed", "without a gzip head"],
     )
     def test_damaged_compression(self, body: bytes) -> None:
         with pytest.raises(DecodeError):

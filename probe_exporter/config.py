@@ -15,7 +15,7 @@ from typing import Any
 
 import voluptuous as vol
 
-from probe_exporter import schema, sections, values
+from probe_exporter import schema, sections, tariff_section, values
 from probe_exporter.access import AccessReader, Declared
 from probe_exporter.errors import ConfigurationError
 from probe_exporter.schema import (
@@ -31,6 +31,8 @@ from probe_exporter.schema import (
 )
 from probe_exporter.settings import Config, with_default_timeout
 from probe_exporter.sources import Notes, Place, SourceFile, default_state_directory, open_source
+from probe_exporter.tariff_section import WrittenTariff
+from probe_exporter.tariffs import Tariff
 from probe_exporter.values import Address
 
 __all__ = [
@@ -48,6 +50,8 @@ __all__ = [
 ]
 
 FILE_NAMES = ("probe_exporter.yaml", "powerwall_exporter.yaml")
+DEFAULT_TARIFF = "default"
+"""The tariff of gateways that name none."""
 SYSTEM_DIRECTORY = Path("/etc/probe_exporter")
 
 _NO_GATEWAYS = (
@@ -90,6 +94,8 @@ class _Loading:
         self._shared: dict[str, Declared] = {}
         self._gateways: dict[str, GatewayConfig] = {}
         self._gateway_places: dict[str, Place] = {}
+        self._tariffs: dict[str, WrittenTariff] = {}
+        self._in_force: dict[str, Tariff] = {}
         self._opened = 0
 
     def load(self, path: Path) -> Config:
@@ -100,6 +106,7 @@ class _Loading:
         top = sections.take(schema.Top, self._checked(place, schema.TOP, main.root))
         web = self._checked(place.below("web"), schema.WEB, sections.without_empty(top.web))
         self._read_modules(place.below("modules"), top.modules)
+        self._read_tariffs(place.below("tariffs"), top.tariffs)
         device = None if top.device is None else self._device(place.below("device"), top.device)
         self._read_gateways(place.below("gateways"), top.gateways)
         for source in self._gateway_files(place.below("gateway_files"), top.gateway_files or []):
@@ -118,6 +125,7 @@ class _Loading:
             device,
             state,
             self._warnings.ordered(),
+            self._tariffs,
         )
 
     # Files
@@ -196,6 +204,25 @@ class _Loading:
         if interval is not None and timeout is not None and timeout > interval:
             self._mistakes.add(place.below("scrape_timeout"), "must not be longer than scrape_interval")
 
+    def _read_tariffs(self, place: Place, tariffs: Mapping[str, object]) -> None:
+        for name, here, value in self._named(place, tariffs):
+            written = tariff_section.written_tariff(self._checked(here, tariff_section.TARIFF, value))
+            self._tariffs[name] = written
+            made = tariff_section.built(name, written, value if isinstance(value, dict) else ())
+            if isinstance(made, Tariff):
+                self._in_force[name] = made
+                continue
+            for path, problem in made:
+                self._mistakes.add(here.below(*path), problem)
+
+    def _prices(self, place: Place, tariff: str | None) -> Tariff | None:
+        if tariff is not None and tariff not in self._tariffs:
+            hint = values.suggestion(tariff, self._tariffs)
+            self._mistakes.add(
+                place.below("tariff"), f"there is no such tariff{hint}; define it below tariffs:"
+            )
+        return self._in_force.get(DEFAULT_TARIFF if tariff is None else tariff)
+
     def _device(self, place: Place, value: Mapping[str, object]) -> str | None:
         found = self._checked(place, schema.GATEWAY, sections.without_empty(value))
         if "gateway_address" not in found:
@@ -238,6 +265,7 @@ class _Loading:
             self._mistakes.add(
                 place.below("module"), f"there is no such module{hint}; define it below modules:"
             )
+        gateway = replace(gateway, prices=self._prices(place, gateway.tariff))
         if gateway.home is not None:
             if gateway.labels.get("home", gateway.home) != gateway.home:
                 self._mistakes.add(
@@ -299,10 +327,27 @@ class _Loading:
             if owner != name and self._gateway_places[name].has("gateway_address"):
                 place, other = self._gateway_places[name], self._gateway_places[owner]
                 self._mistakes.add(place, f"this name is the address of the gateway in {other}; rename one")
+        self._check_homes()
         used = {gateway.module for gateway in self._gateways.values()}
         for name, shared in self._shared.items():
             if name not in used and name != DEFAULT_MODULE:
                 self._warnings.add(shared.place, "no gateway uses this module; only ?module= reaches it")
+
+    def _check_homes(self) -> None:
+        """Note where one utility meter would have two tariffs."""
+        homes: dict[str, str] = {}
+        for name, gateway in self._gateways.items():
+            home = gateway.labels.get("home")
+            if home is None or gateway.prices is None:
+                continue
+            first = homes.setdefault(home, name)
+            if self._gateways[first].prices != gateway.prices:
+                place = self._gateway_places[name]
+                self._mistakes.add(
+                    place.below("tariff") if place.has("tariff") else place,
+                    f"has another tariff than the gateway in {self._gateway_places[first]}, which belongs to the same "
+                    "home; gateways of one home share one utility meter and one tariff",
+                )
 
     def _address_place(self, name: str, index: int | None) -> Place:
         place = self._gateway_places[name]

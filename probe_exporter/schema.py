@@ -18,18 +18,20 @@ import voluptuous as vol
 from probe_exporter import values
 from probe_exporter.secrets import Secret
 from probe_exporter.sections import Section, key
+from probe_exporter.tariff_section import PRICE, TARIFF
+from probe_exporter.tariffs import Tariff
 from probe_exporter.values import Address, HiddenKeyError, Kind, as_mapping, one_or_many, suggestion, text
 
-COLLECTORS = ("core", "meters", "grid", "site", "network", "solar")
+COLLECTORS = ("core", "meters", "grid", "site", "network", "solar", "tariff")
 DEFAULT_MODULE = "default"
 DEFAULT_EMAIL = "powerwall_exporter@example.org"
 
 RESERVED_LABELS = frozenset(
     """
-    alert brand category check ct device device_type diagnostic din disconnect_type distributor ecu_type endpoint
-    git_hash grid_code grid_country grid_region grid_state id index inverter is_fault leader location mode model name
-    part part_number partno phase problem quantity reason retailer serial short_id site_name source state status string
-    sync_type teg_type timezone type tyoe utility version
+    alert brand category check ct currency device device_type diagnostic din disconnect_type distributor ecu_type
+    endpoint git_hash grid_code grid_country grid_region grid_state id index inverter is_fault leader location mode
+    model name part part_number partno period phase problem quantity reason retailer serial short_id site_name
+    source state status string sync_type tariff teg_type timezone tyoe type utility version
     """.split()
 )
 """The labels of the exported metrics: Prometheus would rename these in a sample if a target had them."""
@@ -190,7 +192,7 @@ class GatewayConfig:
 
     ``tls_cert_file`` is set even while the file does not exist; then ``pin`` is None and ``pin_missing`` true, and
     nobody may connect without validation instead. ``retry_*`` (s) are None where the module's hold. ``capacity`` is
-    in joules.
+    in joules. ``prices`` is the tariff that ``tariff``, or else the one called ``default``, leads to.
     """
 
     name: str
@@ -226,6 +228,13 @@ class GatewayConfig:
     capacity: float | None = key(
         values.ENERGY, None, "energy that fits into the batteries, such as `13.5kWh`, where none is measured"
     )
+    tariff: str | None = key(
+        values.TEXT,
+        None,
+        "the name of one below `tariffs:`",
+        otherwise="the one called `default`, if there is one",
+    )
+    prices: Tariff | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +247,9 @@ class Top:
     )
     gateways: Mapping[str, Any] = key(
         values.MAPPING, "", "whom to probe; the key is the name that `?target=` takes"
+    )
+    tariffs: Mapping[str, Any] = key(
+        values.MAPPING, "", "prices of electricity; the key is the name that a gateway's `tariff:` takes"
     )
     gateway_files: list[str] | None = key(
         values.FILE_PATTERNS, None, "files with more gateways, or patterns such as `gateways.d/*.yaml`"
@@ -266,5 +278,12 @@ WEB = Section(WebConfig)
 MODULE = Section(Module, Access)
 GATEWAY = Section(GatewayConfig, Access, OwnPin)
 
-SECTIONS = {"top": TOP, "web": WEB, "modules": MODULE, "gateways": GATEWAY}
+SECTIONS = {
+    "top": TOP,
+    "web": WEB,
+    "modules": MODULE,
+    "gateways": GATEWAY,
+    "tariffs": TARIFF,
+    "prices": PRICE,
+}
 """The sections by the name under which docs/configuration.md has their tables."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import yaml
@@ -12,6 +12,7 @@ from probe_exporter.errors import Mistake, UnknownModuleError
 from probe_exporter.schema import DEFAULT_EMAIL, GatewayConfig, Module, WebConfig
 from probe_exporter.secrets import MASK
 from probe_exporter.sections import show
+from probe_exporter.tariff_section import WrittenTariff
 
 TIME_BEYOND_RETRIES = 10.0
 """Seconds of a probe, where its ``timeout`` is not written, beyond ``retry_timeout``."""
@@ -32,6 +33,7 @@ class Config:
     device: str | None
     state_directory: Path | None
     warnings: tuple[Mistake, ...]
+    tariffs: Mapping[str, WrittenTariff] = field(default_factory=dict)
 
     def module_for(self, gateway: GatewayConfig, module: str | None = None) -> Module:
         """Return the module with which this gateway is probed, the gateway's own ``retry_*`` worked in.
@@ -60,6 +62,8 @@ class Config:
             "modules": {name: show(module) for name, module in self.modules.items()},
             "gateways": gateways,
         }
+        if self.tariffs:
+            shown["tariffs"] = {name: show(tariff) for name, tariff in self.tariffs.items()}
         if self.state_directory is not None:
             shown["state_directory"] = str(self.state_directory)
         if self.device is not None:

@@ -17,6 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from probe_exporter.cli.options import choose_targets
 from probe_exporter.config import load_config
 from probe_exporter.metrics.probe import PROBE_FAMILIES
+from probe_exporter.metrics.tariff import SITE_FAMILIES
 from probe_exporter.simulator import RecordedSystem, SimulatedGateway, make_certificate
 from tests.program_runs import Ended, run_program
 
@@ -30,7 +31,7 @@ SYSTEMS = sorted(
 )
 """Our payloads and, where they are at hand, recorded systems that tell enough for a probe to succeed."""
 
-OWN = {name for name, _, _ in PROBE_FAMILIES}
+OWN = {name for name, _, _ in (*PROBE_FAMILIES, *SITE_FAMILIES)}
 DEAD = "127.0.0.1:1"
 PASSWORD = "canary-password"
 

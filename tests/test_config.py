@@ -25,6 +25,7 @@ from probe_exporter.config import (
 )
 from probe_exporter.errors import ConfigurationError, UnknownModuleError
 from probe_exporter.metrics import CATALOGUE
+from probe_exporter.metrics.tariff import TARIFF_FAMILIES
 from probe_exporter.schema import RESERVED_LABELS
 from probe_exporter.secrets import Secret
 
@@ -207,6 +208,8 @@ def test_every_key_of_the_schema_is_in_that_file() -> None:
         "web": [written["web"]],
         "modules": [*written["modules"].values(), {"login_password": None, "tls_cert_file": None}],
         "gateways": [*written["gateways"].values(), {"login_password_file": None}],
+        "tariffs": [*written["tariffs"].values()],
+        "prices": [price for one in written["tariffs"].values() for price in one["import"]],
     }
     for name, section in schema.SECTIONS.items():
         found = {key for one in sections[name] for key in one or ()}
@@ -346,6 +349,7 @@ def test_two_ways_to_write_one_address(load: Write, one: str, other: str) -> Non
 
 def test_the_reserved_labels_are_those_of_the_catalogue() -> None:
     exported = {label for family in CATALOGUE for label in family.labels}
+    exported |= {label for _, _, labels in TARIFF_FAMILIES for label in labels}
     assert exported | {"tyoe", "endpoint", "reason"} == RESERVED_LABELS
 
 

@@ -96,6 +96,13 @@ def check_configuration(name: str, folder: Path) -> None:
     assert (config.device is not None) == name.endswith("powerwall_exporter.yaml")
 
 
+def check_tariff(name: str, folder: Path) -> None:
+    """With a gateway it is a whole configuration; tests/test_cli_tariff.py proofreads its days."""
+    file = folder / "tariff.yaml"
+    file.write_text(f"{(EXAMPLES / name).read_text()}\ngateways: {{home: {{gateway_address: 192.0.2.1}}}}\n")
+    assert len(load_config(file, environment={}).tariffs) == 1
+
+
 def check_gateway_file(name: str, folder: Path) -> None:
     check_configuration("config/fleet.yaml", folder)
     fleet = load_configuration(folder / "config/fleet.yaml")
@@ -317,6 +324,7 @@ CHECKS: dict[str, Callable[[str, Path], None]] = {
     r"config/web\.yaml": check_web_configuration,
     r"config/[\w.]+\.yaml": check_configuration,
     r"config/gateways\.d/\w+\.yaml": check_gateway_file,
+    r"tariffs/\w+\.yaml": check_tariff,
     r"prometheus/\w+\.yml": check_prometheus,
     r"prometheus/file_sd/\w+\.yml": check_target_file,
     r"prometheus/rules/\w+\.yml": check_rules,

@@ -494,7 +494,7 @@ CALENDAR = {
 }
 
 
-def check(courses: list[Course], folder: Path) -> None:
+def check(courses: list[Course], folder: Path, *more: Path) -> None:
     tests = [
         {
             "interval": "1m",
@@ -504,10 +504,10 @@ def check(courses: list[Course], folder: Path) -> None:
         for course in courses
     ]
     document = {
-        "rule_files": [str(file) for file in RULES],
+        "rule_files": [str(file) for file in (*more, *RULES)],
         "evaluation_interval": "1m",
         "group_eval_order": [
-            group["name"] for file in RULES for group in yaml.safe_load(file.read_text())["groups"]
+            group["name"] for file in (*more, *RULES) for group in yaml.safe_load(file.read_text())["groups"]
         ],
         "tests": tests,
     }
@@ -561,6 +561,36 @@ def test_a_day_and_a_month_begin_at_the_homes_midnight(tmp_path: Path) -> None:
         ],
     )
     check([course], tmp_path)
+
+
+def test_the_recipe_for_prices_from_elsewhere(tmp_path: Path) -> None:
+    """1 kW for an hour: half of it at 0.10 + 0.14, half at −0.04 + 0.14. The other gateway has a tariff."""
+    page = (FOLDER.parents[2] / "docs" / "prices.md").read_text(encoding="utf-8")
+    (recipe,) = (block for block in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL) if "groups:" in block)
+    (tmp_path / "spot.yml").write_text(recipe, encoding="utf-8")
+    course = Course(
+        dict(
+            [
+                counter("imported", "site", f"0+{KILOWATT}x70"),
+                series("powerwall_tls_pinned", "1x70"),
+                counter("imported", "site", f"0+{KILOWATT}x70", instance="b"),
+                series("powerwall_tls_pinned", "1x70", instance="b"),
+                price("import", "0.3x70", instance="b"),
+            ]
+        )
+        | {"spot_price_eur_per_kwh": "0.1x30 -0.04x40"},
+        [
+            (
+                60,
+                "sum by (instance, currency) (powerwall:gateway_cost:day)",
+                {
+                    '{currency="EUR",instance="a"}': 30 / 60 * 0.24 + 30 / 60 * 0.1,
+                    '{currency="EUR",instance="b"}': 0.3,
+                },
+            )
+        ],
+    )
+    check([course], tmp_path, tmp_path / "spot.yml")
 
 
 @pytest.mark.slow

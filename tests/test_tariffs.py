@@ -11,10 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from probe_exporter.metrics.exposition import Format, render
-from probe_exporter.metrics.tariff import SITE_FAMILIES, TARIFF_FAMILIES, SiteSettings, site_metrics
+from probe_exporter.metrics.tariff import SITE_FAMILIES, TARIFF_FAMILIES, site_metrics
+from probe_exporter.schema import COLLECTORS
 from probe_exporter.tariffs import PriceEntry, Tariff, never_applying
 from probe_exporter.tariffs import conditions as read
 from probe_exporter.tariffs.plan import utc_offset
+from tests import configs
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
@@ -305,8 +307,12 @@ def test_bad_texts_are_told_with_what_to_write(reader: Callable[[str], object], 
 # Samples
 
 
-def shown(settings: SiteSettings, moment: str) -> list[str]:
-    text = render(site_metrics(settings, unix(moment, "Europe/Berlin")), Format.TEXT).decode()
+def shown(
+    moment: str, collectors: tuple[str, ...] = COLLECTORS, told: str = "", **settings: object
+) -> list[str]:
+    gateway = configs.gateway(**settings)
+    metrics = site_metrics(gateway, collectors, unix(moment, "Europe/Berlin"), told)
+    text = render(metrics, Format.TEXT).decode()
     return [line for line in text.splitlines() if not line.startswith("#")]
 
 
@@ -319,7 +325,7 @@ def test_samples_of_a_moment() -> None:
         (entry(-0.02, hours="11:00-15:00"), entry(0.08)),
         0.45,
     )
-    assert shown(SiteSettings(full, None, 48_600_000.0), "2026-11-25 12:00") == [
+    assert shown("2026-11-25 12:00", prices=full, capacity=48_600_000.0) == [
         "powerwall_site_utc_offset_seconds 3600.0",
         "powerwall_configured_capacity_joules 4.86e+07",
         'powerwall_tariff_info{currency="EUR",tariff="night"} 1.0',
@@ -334,17 +340,37 @@ def test_samples_of_a_moment() -> None:
 
 
 def test_what_a_tariff_does_not_say_has_no_sample() -> None:
-    assert shown(SiteSettings(tariff(entry(0.3))), "2026-07-01 12:00") == [
+    assert shown("2026-07-01 12:00", prices=tariff(entry(0.3))) == [
         "powerwall_site_utc_offset_seconds 7200.0",
         'powerwall_tariff_info{currency="EUR",tariff="night"} 1.0',
         'powerwall_tariff_import_price{currency="EUR"} 0.3',
     ]
-    assert shown(SiteSettings(), "2026-07-01 12:00") == []
+    assert shown("2026-07-01 12:00") == []
 
 
 def test_the_gateways_own_zone_counts_before_that_of_its_tariff() -> None:
-    lines = shown(SiteSettings(NIGHT, ZoneInfo("Australia/Lord_Howe")), "2026-01-01 12:00")
+    lines = shown("2026-01-01 12:00", prices=NIGHT, timezone="Australia/Lord_Howe", told="Asia/Tokyo")
     assert lines[0] == "powerwall_site_utc_offset_seconds 39600.0"
+
+
+@pytest.mark.parametrize(
+    ("told", "offset"),
+    [
+        ("Asia/Tokyo", 32400),
+        ("Mars/Olympus", None),
+        ("../../etc/passwd", None),
+        ("\0" * 300, None),
+        ("", None),
+    ],
+)
+def test_what_the_gateway_tells_counts_where_nothing_is_configured(told: str, offset: int | None) -> None:
+    expected = [] if offset is None else [f"powerwall_site_utc_offset_seconds {float(offset)}"]
+    assert shown("2026-01-01 12:00", told=told) == expected
+
+
+def test_without_the_collector_the_offset_is_all_that_is_left() -> None:
+    lines = shown("2026-01-01 12:00", ("core",), prices=NIGHT)
+    assert lines == ["powerwall_site_utc_offset_seconds 3600.0"]
 
 
 def test_the_offset_follows_summer_time_to_the_second() -> None:

@@ -23,6 +23,7 @@ COMMANDS: Final = {
     "fetchcert": "fetchcert",
     "check": "check",
     "metrics": "catalogue",
+    "tariff": "tariff",
     "record": "record",
     "replay": "record",
     "simulate": "simulate",

@@ -70,6 +70,7 @@ def probe(
 
 def _probe(config: Config, names: list[str], module: str | None, timeout: float | None) -> list[ProbeResult]:
     """The results, in the order of the targets. Raises UnknownModuleError."""
+    from probe_exporter.answer import answer
     from probe_exporter.fleet import Fleet
     from probe_exporter.probe import Prober
     from probe_exporter.telemetry import Telemetry
@@ -81,7 +82,9 @@ def _probe(config: Config, names: list[str], module: str | None, timeout: float 
 
     def work(name: str) -> ProbeResult:
         patience = modules[name].timeout if timeout is None else timeout
-        return prober.probe(fleet.find(name), modules[name], time.monotonic() + patience)
+        moment, site = time.time(), fleet.find(name)
+        result = prober.probe(site, modules[name], time.monotonic() + patience)
+        return answer(result, site.config, modules[name], moment)
 
     results: list[ProbeResult] = []
     try:

@@ -9,6 +9,7 @@ from typing import Final
 
 from probe_exporter.metrics import CATALOGUE
 from probe_exporter.metrics.probe import PROBE_FAMILIES
+from probe_exporter.metrics.tariff import SITE_FAMILIES, TARIFF_FAMILIES
 from probe_exporter.schema import COLLECTORS
 
 _INTRODUCTION: Final = """\
@@ -83,6 +84,7 @@ _SUBJECTS: Final = {
     "site": "Site, firmware, inventory",
     "network": "Networks",
     "solar": "Powerwall+ solar inverter",
+    "tariff": "Prices, by a tariff of the configuration",
 }
 
 
@@ -99,8 +101,10 @@ class _Entry:
 
 
 def _entries() -> Iterable[_Entry]:
-    for name, documentation, labels in PROBE_FAMILIES:
+    for name, documentation, labels in (*PROBE_FAMILIES, *SITE_FAMILIES):
         yield _Entry(name, "gauge", labels, documentation, "probe", "", "all")
+    for name, documentation, labels in TARIFF_FAMILIES:
+        yield _Entry(name, "gauge", labels, documentation, "tariff", "", "where a tariff is configured")
     for family in CATALOGUE:
         yield _Entry(
             family.name,

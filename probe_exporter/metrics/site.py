@@ -14,11 +14,16 @@ _SOLARS = Source("solars", lambda readings: readings.solars, TEN_MINUTES, "site"
 _GENERATORS = Source("generators", lambda readings: readings.generators, TEN_MINUTES, "site")
 
 
+def told_timezone(readings: Readings) -> str:
+    """Return the time zone that the gateway tells, empty where it tells none."""
+    info, named = readings.site_info, readings.site_name
+    return (info.timezone if info else "") or (named.timezone if named else "")
+
+
 def _info(readings: Readings) -> Iterable[Sample]:
     """The texts of ``site_info``; the name and zone of ``site_info/site_name`` where that lacks them."""
     info, named = readings.site_info, readings.site_name
     name = (info.site_name if info else "") or (named.name if named else "")
-    timezone = (info.timezone if info else "") or (named.timezone if named else "")
     grid = ("",) * 8
     if info is not None:
         grid = (
@@ -31,7 +36,7 @@ def _info(readings: Readings) -> Iterable[Sample]:
             info.region,
             info.phase,
         )
-    labels = (name, timezone, *grid)
+    labels = (name, told_timezone(readings), *grid)
     return ((labels, 1.0),) if any(labels) else ()
 
 

@@ -5,14 +5,16 @@ They come from no endpoint. So they stand in the answer of a failed probe too, a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
+from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from probe_exporter.metrics.catalogue import Sample, one
 from probe_exporter.metrics.filled import FilledMetric, heading
+from probe_exporter.schema import GatewayConfig
 from probe_exporter.tariffs import Tariff
+from probe_exporter.tariffs.conditions import time_zone
 from probe_exporter.tariffs.plan import utc_offset
 
 SITE_FAMILIES: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
@@ -59,29 +61,43 @@ TARIFF_FAMILIES: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
 """Name, help and labels of what the tariff says. All are gauges."""
 
 
-@dataclass(frozen=True, slots=True)
-class SiteSettings:
-    """What the configuration says of a site. ``zone`` is that of its wall clock; ``capacity`` is in joules."""
+def site_metrics(
+    gateway: GatewayConfig, collectors: Collection[str], moment: float, told: str = ""
+) -> list[FilledMetric]:
+    """Return the metrics of a site for a moment (Unix seconds), in the order of the two tables.
 
-    tariff: Tariff | None = None
-    zone: ZoneInfo | None = None
-    capacity: float | None = None
-
-
-def site_metrics(settings: SiteSettings, moment: float) -> list[FilledMetric]:
-    """The metrics of a site for a moment (Unix seconds), in the order of the two tables."""
-    zone = settings.zone or (settings.tariff.zone if settings.tariff else None)
+    ``told`` is the name of the time zone that the gateway tells, which counts where the configuration has none.
+    """
+    zone = _zone(gateway, told)
     samples: dict[str, Iterable[Sample]] = {
         "powerwall_site_utc_offset_seconds": one(utc_offset(zone, moment) if zone else None),
-        "powerwall_configured_capacity_joules": one(settings.capacity),
+        "powerwall_configured_capacity_joules": one(gateway.capacity),
     }
-    if settings.tariff is not None:
-        samples |= _tariff_samples(settings.tariff, moment)
+    if gateway.prices is not None and "tariff" in collectors:
+        samples |= _tariff_samples(gateway.prices, moment)
     return [
         FilledMetric(heading(name, "gauge", documentation, labels), values)
         for name, documentation, labels in (*SITE_FAMILIES, *TARIFF_FAMILIES)
         if (values := dict(samples.get(name, ())))
     ]
+
+
+def _zone(gateway: GatewayConfig, told: str) -> ZoneInfo | None:
+    if gateway.timezone is not None:
+        return time_zone(gateway.timezone)
+    return gateway.prices.zone if gateway.prices is not None else _told_zone(told)
+
+
+@lru_cache(maxsize=256)
+def _told_zone(told: str) -> ZoneInfo | None:
+    """Return the zone of a name that a gateway tells, None for one that is not known here.
+
+    A gateway may tell anything: `zoneinfo` looks for no file outside of the folders of zones.
+    """
+    try:
+        return time_zone(told)
+    except ValueError:
+        return None
 
 
 def _tariff_samples(tariff: Tariff, moment: float) -> dict[str, Iterable[Sample]]:

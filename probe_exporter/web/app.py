@@ -10,6 +10,7 @@ from typing import Final
 from prometheus_client.exposition import generate_latest as generate_text
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
+from probe_exporter.answer import answer
 from probe_exporter.config import Module
 from probe_exporter.errors import UnknownModuleError, UnknownTargetError
 from probe_exporter.fleet import Fleet, ProbeResult, Site
@@ -127,8 +128,9 @@ class Application:
         return Answer(200, render(result.metrics, form), form.value)
 
     async def _run(self, site: Site, module: Module, request: Request) -> ProbeResult:
+        moment = time.time()
         deadline = probe_deadline(module, request.headers.get(TIMEOUT_HEADER), time.monotonic())
-        return await self.runner.probe(site, module, deadline)
+        return answer(await self.runner.probe(site, module, deadline), site.config, module, moment)
 
     async def _metrics(self, request: Request) -> Answer:
         """The exporter's own metrics; before them, for a Go exporter's configuration, its gateway's."""

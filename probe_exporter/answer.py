@@ -1,0 +1,20 @@
+"""The answer to one request: the result of a probe, which several requests may share, and what holds at its moment."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from probe_exporter.fleet import ProbeResult
+from probe_exporter.metrics.site import told_timezone
+from probe_exporter.metrics.tariff import site_metrics
+from probe_exporter.schema import GatewayConfig, Module
+
+
+def answer(result: ProbeResult, gateway: GatewayConfig, module: Module, moment: float) -> ProbeResult:
+    """Return the result with the prices and settings that hold at ``moment``, when the request arrived (Unix seconds).
+
+    They stand in the answer of a failed probe too, are never kept, and change nothing about its success.
+    """
+    told = told_timezone(result.readings) if result.success else ""
+    metrics = site_metrics(gateway, module.collectors, moment, told)
+    return replace(result, metrics=(*result.metrics, *metrics)) if metrics else result

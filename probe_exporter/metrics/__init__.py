@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
-from probe_exporter.metrics import battery, grid, meters, network, powerwalls, site, solar, status, system
+from probe_exporter.metrics import (
+    battery,
+    grid,
+    meters,
+    network,
+    powerwalls,
+    site,
+    solar,
+    status,
+    system,
+    tedapi,
+    tedapi_inverters,
+    tedapi_packs,
+    tedapi_site,
+)
 from probe_exporter.metrics.catalogue import Family
 
-_SUBJECTS = (meters, battery, system, grid, status, powerwalls, site, network, solar)
+_TEDAPI = (tedapi_packs, tedapi_inverters, tedapi_site)
+_SUBJECTS = (meters, battery, system, grid, status, powerwalls, site, network, solar, *_TEDAPI)
 
 CATALOGUE: tuple[Family, ...] = tuple(
     sorted(
-        (family for subject in _SUBJECTS for family in subject.FAMILIES),
+        tedapi.paired(
+            (family for subject in _SUBJECTS for family in subject.FAMILIES),
+            (twin for subject in _TEDAPI for twin in subject.TWINS),
+        ),
         key=lambda family: family.collector != "core",
     )
 )

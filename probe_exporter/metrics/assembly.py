@@ -38,7 +38,8 @@ def assemble(
     result = Assembled()
     room = MAX_GATEWAY_SERIES
     endpoint_room: dict[str, int] = {}
-    for family in families:
+    for declared in families:
+        family = declared.source(readings)
         if family.collector not in collectors:
             continue
         left = min(room, endpoint_room.get(family.endpoint, MAX_ENDPOINT_SERIES))

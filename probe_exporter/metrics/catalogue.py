@@ -25,6 +25,8 @@ class Family:
     ``collector`` the subject that a module switches on and off; ``hardware`` says which gateways and firmware have it.
     ``optional`` is the label that is left out where it is empty.
     ``read`` yields samples and yields none where the value is absent, null or not a measurement.
+
+    ``twin`` is the same family as TEDAPI tells it, for a gateway whose owner interface does not have the endpoint.
     """
 
     name: str
@@ -36,12 +38,17 @@ class Family:
     collector: str = "core"
     hardware: str = "all"
     optional: str = ""
+    twin: Family | None = None
     heading: Heading = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(
             self, "heading", heading(self.name, self.kind, self.help, self.labels, self.optional)
         )
+
+    def source(self, readings: Readings) -> Family:
+        """This family, or its twin where TEDAPI takes the place of its endpoint."""
+        return self.twin if self.twin is not None and self.endpoint in readings.by_tedapi else self
 
 
 def one(value: float | None) -> Iterable[Sample]:

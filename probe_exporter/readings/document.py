@@ -54,11 +54,20 @@ from probe_exporter.readings.status import (
     parse_status,
     parse_update_status,
 )
+from probe_exporter.readings.tedapi_components import Components, parse_components
+from probe_exporter.readings.tedapi_config import SiteConfig, parse_tedapi_config
+from probe_exporter.readings.tedapi_controller import Controller, parse_controller
+from probe_exporter.readings.tedapi_packs import NamedPack, named_packs
+from probe_exporter.readings.tedapi_system import SystemInfo, parse_system_info
 
 
 @dataclass(slots=True)
 class Readings:
-    """What the endpoints of one gateway said; None where nothing is at hand."""
+    """What the endpoints of one gateway said; None where nothing is at hand.
+
+    ``by_tedapi`` names the endpoints of the owner interface whose families come from TEDAPI: for as long as the
+    configuration holds, never from one probe to the next. ``tedapi_followers`` are the units behind the leader.
+    """
 
     aggregates: Aggregates | None = None
     soe: Charge | None = None
@@ -81,6 +90,23 @@ class Readings:
     powerwalls: Powerwalls | None = None
     grid_faults: GridFaults | None = None
     meters_status: MetersStatus | None = None
+    tedapi_config: SiteConfig | None = None
+    tedapi_system: SystemInfo | None = None
+    tedapi_controller: Controller | None = None
+    tedapi_components: Components | None = None
+    tedapi_followers: tuple[Components, ...] = ()
+    by_tedapi: frozenset[str] = frozenset()
+
+    @property
+    def units(self) -> tuple[Components, ...]:
+        """The Powerwall 3 units that TEDAPI told of, the leader first."""
+        leader = () if self.tedapi_components is None else (self.tedapi_components,)
+        return leader + self.tedapi_followers
+
+    @property
+    def packs(self) -> tuple[NamedPack, ...]:
+        """The packs that TEDAPI told of."""
+        return named_packs(self.tedapi_config, self.units, self.tedapi_controller)
 
     @property
     def faults(self) -> GridFaults | None:
@@ -136,6 +162,10 @@ _FORMS = {
     "powerwalls": _form("powerwalls", parse_powerwalls),
     "system_status/grid_faults": _form("grid_faults", parse_grid_faults),
     "meters/status": _form("meters_status", parse_meters_status),
+    "tedapi/config": _form("tedapi_config", parse_tedapi_config),
+    "tedapi/system": _form("tedapi_system", parse_system_info),
+    "tedapi/controller": _form("tedapi_controller", parse_controller),
+    "tedapi/components": _form("tedapi_components", parse_components),
 }
 
 ATTRIBUTES: dict[str, str] = {endpoint: form.attribute for endpoint, form in _FORMS.items()}

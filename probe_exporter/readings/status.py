@@ -60,7 +60,7 @@ def parse_status(payload: Payload, read_at: float) -> Status:
     return Status(
         din=payload.text("din"),
         version=version,
-        version_parts=_version_parts(version),
+        version_parts=version_parts(version),
         git_hash=payload.text("git_hash"),
         uptime=uptime,
         start_time=None if uptime is None else float(round(read_at - uptime)),
@@ -75,7 +75,7 @@ def parse_status(payload: Payload, read_at: float) -> Status:
     )
 
 
-def _version_parts(version: str | None) -> tuple[float, ...]:
+def version_parts(version: str | None) -> tuple[float, ...]:
     match = _VERSION.match(version or "")
     return tuple(float(part) for part in match.groups() if part is not None) if match else ()
 

@@ -20,6 +20,7 @@ STRING_STATES: Final = ("Pv_Active", "Pv_Active_Parallel", "Pv_Standby")
 
 _STRINGS: Final = "ABCDEF"
 _FANS: Final = "AB"
+_SENSORS: Final = {"max": "HVP_PackTempMax", "min": "HVP_PackTempMin", "shunt": "HVP_ShuntTemperature"}
 _STRAY: Final = 20.0
 """Volts that an input without panels may show: 0 by day, up to 16 by night (26.10.3, inputs E and F)."""
 
@@ -29,7 +30,7 @@ _FLOWING: Final = 0.05
 
 @dataclass(frozen=True, slots=True)
 class HybridString:
-    """One string of panels; ``name`` is its letter. V, A, W; the power is volts times amperes, as no signal tells it."""
+    """One string of panels; ``name`` is its letter. V, A, W; no signal tells the power."""
 
     name: str
     state: str | None
@@ -71,16 +72,23 @@ class HybridInverter:
 
 
 @dataclass(frozen=True, slots=True)
+class PackEnergy:
+    """The energies of one pack, in J; ``discharged`` over its life, on the DC side."""
+
+    remaining: float | None
+    full: float
+    discharged: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class HighVoltagePack:
-    """One battery pack, by the serial of its own board. Energies in J, temperatures in °C."""
+    """One battery pack, by the serial of its own board. Temperatures in °C, by sensor."""
 
     serial: str
     part_number: str
     version: str
     state: str | None
-    remaining_energy: float | None
-    full_energy: float | None
-    discharged_energy: float | None
+    energy: PackEnergy | None
     temperatures: tuple[tuple[str, float], ...]
 
 
@@ -95,11 +103,15 @@ class DeviceAlert:
 
 @dataclass(frozen=True, slots=True)
 class Components:
-    """One Powerwall 3, by the ``serial`` in the DIN that was asked. Counts are of its own packs."""
+    """One Powerwall 3, by the ``serial`` in the DIN that was asked. Counts are of its own packs.
+
+    ``unnamed`` is the one pack of a unit whose boards tell no serial.
+    """
 
     serial: str
     inverter: HybridInverter | None
     packs: tuple[HighVoltagePack, ...]
+    unnamed: HighVoltagePack | None
     connected: float | None
     present: float | None
     expected: float | None
@@ -110,11 +122,14 @@ def parse_components(payload: Payload, read_at: float) -> Components:
     """Nothing is believed of an answer that does not say whom was asked: its inverter would have no name."""
     serial = serial_of(payload.text("din"))
     parts = payload.child("components") if serial else Payload(None)
+    slots = list(_slots(parts))
+    filled = [slot for slot in slots if slot.energy is not None]
     aggregator = Signals(_only(parts.child("baggr")))
     return Components(
         serial=serial if parts.is_object else "",
         inverter=_inverter(Signals(_only(parts.child("pch")))),
-        packs=tuple(_packs(parts)),
+        packs=tuple(pack for pack in slots if pack.serial),
+        unnamed=filled[0] if len(filled) == 1 and not any(pack.serial for pack in slots) else None,
         connected=aggregator.number("BAGGR_NumBatteriesConnected"),
         present=aggregator.number("BAGGR_NumBatteriesPresent"),
         expected=aggregator.number("BAGGR_NumBatteriesExpected"),
@@ -170,34 +185,38 @@ def _fans(signals: Signals) -> Iterator[Fan]:
             yield Fan(name, speed, None if duty is None else duty / 100.0)
 
 
-def _packs(parts: Payload) -> Iterator[HighVoltagePack]:
-    """Packs that name themselves. Energies are in a parallel list, believed only where both lists match."""
+def _slots(parts: Payload) -> Iterator[HighVoltagePack]:
+    """The slots for packs; a serial that two of them show is no serial.
+
+    Energies are in a parallel list, believed only where both lists have the same length.
+    """
     boards = list(parts.child("hvp").elements())
-    managers = [Signals(element) for element in parts.child("bms").elements()]
+    managers = list(parts.child("bms").elements())
     serials = [board.text("serialNumber") or "" for board in boards]
+    paired = len(managers) == len(boards)
     for place, board in enumerate(boards):
-        serial = serials[place]
-        if not serial or serials.count(serial) > 1:
-            continue
         signals = Signals(board)
-        energies = managers[place] if len(managers) == len(boards) else None
-        full = energies.number("BMS_nominalFullPackEnergy", KILOWATT_HOUR) if energies else None
-        told = energies if full else None
-        sensors = (("max", "HVP_PackTempMax"), ("min", "HVP_PackTempMin"), ("shunt", "HVP_ShuntTemperature"))
         yield HighVoltagePack(
-            serial=serial,
+            serial=serials[place] if serials.count(serials[place]) == 1 else "",
             part_number=board.text("partNumber") or "",
             version=signals.text("HVP_appGitHash") or "",
             state=signals.text("HVP_State"),
-            remaining_energy=told.number("BMS_nominalEnergyRemaining", KILOWATT_HOUR) if told else None,
-            full_energy=full or None,
-            discharged_energy=told.number("BMS_kwhDischargeTotal", KILOWATT_HOUR) if told else None,
+            energy=pack_energy(Signals(managers[place])) if paired else None,
             temperatures=tuple(
                 (sensor, degrees)
-                for sensor, name in sensors
+                for sensor, name in _SENSORS.items()
                 if (degrees := signals.number(name)) is not None
             ),
         )
+
+
+def pack_energy(signals: Signals) -> PackEnergy | None:
+    """The energies that a battery manager tells; None where it holds nothing."""
+    full = signals.number("BMS_nominalFullPackEnergy", KILOWATT_HOUR)
+    if not full:
+        return None
+    remaining = signals.number("BMS_nominalEnergyRemaining", KILOWATT_HOUR)
+    return PackEnergy(remaining, full, signals.number("BMS_kwhDischargeTotal", KILOWATT_HOUR))
 
 
 def _alerts(parts: Payload, serial: str) -> Iterator[DeviceAlert]:

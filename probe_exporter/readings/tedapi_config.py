@@ -125,7 +125,9 @@ def _blocks(payload: Payload) -> Iterator[Block]:
     for element in payload.child("battery_blocks").elements():
         part_number, _, serial = (element.text("vin") or "").partition("--")
         if serial:
-            expansions = (serial_of(one.text("din")) for one in element.child("battery_expansions").elements())
+            expansions = (
+                serial_of(one.text("din")) for one in element.child("battery_expansions").elements()
+            )
             yield Block(
                 serial,
                 part_number,
@@ -136,14 +138,18 @@ def _blocks(payload: Payload) -> Iterator[Block]:
 
 
 def _meters(payload: Payload) -> Iterator[ConfiguredMeter]:
-    """Meters that measure something: one whose place is ``none`` has no current transformers."""
+    """Meters that measure something: one whose place is ``none`` has no current transformers.
+
+    The serial ends in the kind here, and does not in the owner interface.
+    """
     for element in payload.child("meters").elements():
         category = element.text("location") or ""
+        kind = element.text("type") or ""
         if category and category != _NOWHERE:
             yield ConfiguredMeter(
                 category,
-                element.text("type") or "",
-                element.child("connection").text("device_serial") or "",
+                kind,
+                (element.child("connection").text("device_serial") or "").removesuffix(kind),
                 element.flags("cts"),
                 element.flags("inverted"),
                 element.number("real_power_scale_factor"),
@@ -159,4 +165,3 @@ def _named(site: Payload, key: str) -> str:
     """A text; ``*`` means any, and is no name."""
     text = site.text(key) or ""
     return "" if text == _ANY else text
-

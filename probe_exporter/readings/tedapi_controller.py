@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from probe_exporter.readings.app_scale import app_ratio
 from probe_exporter.readings.payload import Payload
-from probe_exporter.readings.tedapi_components import DeviceAlert
+from probe_exporter.readings.tedapi_components import DeviceAlert, PackEnergy, pack_energy
 from probe_exporter.readings.tedapi_signals import (
-    KILOWATT_HOUR,
     WATT_HOUR,
     Signals,
     active_alerts,
@@ -52,15 +52,6 @@ class PhaseReading:
     reactive_power: float | None
     current: float | None
     voltage: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class PackEnergy:
-    """The energies of one pack, in J; ``discharged`` over its life, on the DC side."""
-
-    remaining: float | None
-    full: float | None
-    discharged: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +114,18 @@ class Controller:
     uptimes: tuple[tuple[str, float], ...]
     inverters: tuple[DcInverter, ...]
 
+    @property
+    def charge(self) -> float | None:
+        """State of charge as a ratio of the whole pack; on 26.10.3 exactly what the owner interface says."""
+        if self.remaining_energy is None or not self.full_energy:
+            return None
+        return self.remaining_energy / self.full_energy
+
+    @property
+    def app_charge(self) -> float | None:
+        """As `charge`, on the scale of Tesla's app."""
+        return None if self.charge is None else app_ratio(100.0 * self.charge)
+
 
 def parse_controller(payload: Payload, read_at: float) -> Controller:
     """``read_at`` is the middle of the request that told the gateway's time, which has whole seconds."""
@@ -131,7 +134,9 @@ def parse_controller(payload: Payload, read_at: float) -> Controller:
     islanding = control.child("islanding")
     bus = payload.child("esCan").child("bus")
     islander = bus.child("ISLANDER").child("ISLAND_AcMeasurements")
-    boards = [board for board in payload.child("components").child("msa").elements() if board.text("serialNumber")]
+    boards = [
+        board for board in payload.child("components").child("msa").elements() if board.text("serialNumber")
+    ]
     time = payload.child("system").instant("time")
     shutdown = control.child("siteShutdown")
     return Controller(
@@ -232,12 +237,9 @@ def _alerts(control: Payload, boards: list[Payload]) -> tuple[DeviceAlert, ...] 
 
 def _packs(boards: list[Payload]) -> Iterator[tuple[str, PackEnergy]]:
     for board in boards:
-        signals = Signals(board)
-        full = signals.number("BMS_nominalFullPackEnergy", KILOWATT_HOUR)
-        if full:
-            remaining = signals.number("BMS_nominalEnergyRemaining", KILOWATT_HOUR)
-            discharged = signals.number("BMS_kwhDischargeTotal", KILOWATT_HOUR)
-            yield board.text("serialNumber") or "", PackEnergy(remaining, full, discharged)
+        energy = pack_energy(Signals(board))
+        if energy is not None:
+            yield board.text("serialNumber") or "", energy
 
 
 def _temperatures(boards: list[Payload]) -> Iterator[tuple[str, str, float]]:

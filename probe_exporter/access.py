@@ -28,12 +28,16 @@ class Declared:
 
 
 class AccessReader:
-    """Reads what gateways and modules say about access; mistakes and warnings are noted, not raised."""
+    """Reads what gateways and modules say about access; mistakes and warnings are noted, not raised.
 
-    def __init__(self, mistakes: Notes, warnings: Notes) -> None:
+    ``unread`` takes the note that a password file cannot be read.
+    """
+
+    def __init__(self, references: References, mistakes: Notes, warnings: Notes, *, unread: Notes) -> None:
+        self._references = references
         self._mistakes = mistakes
         self._warnings = warnings
-        self._references = References()
+        self._unread = unread
         self._exposed: set[Path] = set()
 
     def check_module(self, declared: Declared) -> None:
@@ -64,7 +68,7 @@ class AccessReader:
             self._warn_if_exposed(here, path, world_readable(path))
         except OSError as error:
             problem = f"the file cannot be read: {said(error)}; check path and permissions"
-            self._mistakes.add(here, _of_key("login_password_file", problem, here, gateway))
+            self._unread.add(here, _of_key("login_password_file", problem, here, gateway))
         except ValueError as error:
             self._mistakes.add(here, _of_key("login_password_file", str(error), here, gateway))
         else:

@@ -5,11 +5,11 @@ Problems name file, line, path and remedy, and never a value: any value may be a
 
 from __future__ import annotations
 
-import glob
 import os
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from glob import has_magic
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,8 @@ import voluptuous as vol
 
 from probe_exporter import schema, sections, tariff_section, values
 from probe_exporter.access import AccessReader, Declared
-from probe_exporter.errors import ConfigurationError
+from probe_exporter.environment import environment_source
+from probe_exporter.errors import ConfigurationError, Mistake
 from probe_exporter.schema import (
     COLLECTORS,
     DEFAULT_EMAIL,
@@ -30,7 +31,16 @@ from probe_exporter.schema import (
     WebConfig,
 )
 from probe_exporter.settings import Config, with_default_timeout
-from probe_exporter.sources import Notes, Place, SourceFile, default_state_directory, open_source
+from probe_exporter.sources import (
+    Files,
+    Notes,
+    Place,
+    References,
+    SourceFile,
+    default_state_directory,
+    open_source,
+    said,
+)
 from probe_exporter.tariff_section import WrittenTariff
 from probe_exporter.tariffs import Tariff
 from probe_exporter.values import Address
@@ -62,6 +72,12 @@ _NOT_VALIDATED = (
     "TLS is not validated: whoever answers at this address gets the password; "
     "set tls_cert_file or tls_fingerprint (probe_exporter fetchcert gives both)"
 )
+_NO_LONGER_MATCHED = (
+    "no file matches this pattern any more; is the folder mounted? To remove the last gateway on purpose, leave a file "
+    "that holds `gateways: {}` there, or take this pattern out"
+)
+_CHANGING = "the files of this configuration change while they are read; try again"
+_MOST_ATTEMPTS = 3
 
 
 def find_config() -> Path | None:
@@ -74,22 +90,62 @@ def find_config() -> Path | None:
     return None
 
 
-def load_config(path: Path, *, environment: Mapping[str, str] = os.environ) -> Config:
-    """The configuration in one file and the files that it names.
+def load_config(
+    path: Path | None,
+    *,
+    environment: Mapping[str, str] = os.environ,
+    expand: bool = False,
+    without_secrets: bool = False,
+    previous: Config | None = None,
+    files: Files | None = None,
+) -> Config:
+    """Return the configuration in one file and the files that it names, all of them of one moment.
 
+    Without a path, the gateway of ``environment``. ``expand`` puts its variables in for ``${NAME}``;
+    ``without_secrets`` makes a warning of a password file that cannot be read; ``previous`` is the configuration in
+    force: what matched then must match now. ``files`` has everything that was looked at, also after a mistake.
     Raises ConfigurationError with every mistake found, and nothing else.
     """
-    return _Loading(environment).load(path)
+    files = Files() if files is None else files
+    variables = environment if expand else None
+    for _ in range(_MOST_ATTEMPTS):
+        files.clear()
+        loading = _Loading(environment, variables, previous, files, without_secrets=without_secrets)
+        try:
+            found: Config | ConfigurationError = loading.load(path)
+        except ConfigurationError as error:
+            found = error
+        if not files.changed():
+            break
+    else:
+        found = ConfigurationError((Mistake(str(path), None, "", _CHANGING),))
+    if isinstance(found, ConfigurationError):
+        raise found
+    return found
 
 
 class _Loading:
     """One load of one configuration. Goes on after a mistake, so that all of them are told."""
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        environment: Mapping[str, str],
+        variables: Mapping[str, str] | None,
+        previous: Config | None,
+        files: Files,
+        *,
+        without_secrets: bool,
+    ) -> None:
         self._mistakes = Notes()
         self._warnings = Notes()
         self._environment = environment
-        self._access = AccessReader(self._mistakes, self._warnings)
+        self._variables = variables
+        self._matched_before = previous.matched if previous else ()
+        self._matched: list[str] = []
+        self._unmatched: list[str] = []
+        self._files = files
+        secrets = self._warnings if without_secrets else self._mistakes
+        self._access = AccessReader(References(files), self._mistakes, self._warnings, unread=secrets)
         self._modules: dict[str, Module] = {DEFAULT_MODULE: Module()}
         self._shared: dict[str, Declared] = {}
         self._gateways: dict[str, GatewayConfig] = {}
@@ -98,8 +154,13 @@ class _Loading:
         self._in_force: dict[str, Tariff] = {}
         self._opened = 0
 
-    def load(self, path: Path) -> Config:
-        main = self._open(path)
+    def load(self, path: Path | None) -> Config:
+        """Return what the file at ``path`` says, or else the environment. Raises ConfigurationError."""
+        device = None
+        if path is not None:
+            main = self._open(path)
+        else:
+            main, device = environment_source(self._environment) or (None, None)
         if main is None:
             raise ConfigurationError(self._mistakes.ordered())
         place = Place(main)
@@ -107,13 +168,14 @@ class _Loading:
         web = self._checked(place.below("web"), schema.WEB, sections.without_empty(top.web))
         self._read_modules(place.below("modules"), top.modules)
         self._read_tariffs(place.below("tariffs"), top.tariffs)
-        device = None if top.device is None else self._device(place.below("device"), top.device)
+        if top.device is not None:
+            device = self._device(place.below("device"), top.device)
         self._read_gateways(place.below("gateways"), top.gateways)
         for source in self._gateway_files(place.below("gateway_files"), top.gateway_files or []):
             self._read_gateway_file(source)
         state = self._state_directory(place.below("state_directory"), top.state_directory)
         self._cross_check()
-        if not self._gateways and not self._mistakes.notes:
+        if not self._gateways and not top.gateway_files and not self._mistakes.notes:
             self._mistakes.add(place, _NO_GATEWAYS)
         if self._mistakes.notes:
             raise ConfigurationError(self._mistakes.ordered())
@@ -124,33 +186,50 @@ class _Loading:
             self._gateways,
             device,
             state,
-            self._warnings.ordered(),
+            self._warnings.summed_up(),
             self._tariffs,
+            tuple(self._matched),
+            tuple(self._unmatched),
         )
 
     # Files
 
     def _open(self, path: Path) -> SourceFile | None:
         self._opened += 1
-        return open_source(path, self._opened, self._mistakes)
+        return open_source(path, self._opened, self._mistakes, self._files, self._variables)
 
     def _gateway_files(self, place: Place, patterns: list[str]) -> Iterator[SourceFile]:
         seen = {os.path.realpath(place.source.path)}
         for index, pattern in enumerate(patterns):
             where = place if len(patterns) == 1 else place.below(index)
-            names = sorted(glob.glob(str(place.source.path.parent / pattern), recursive=True))
-            if not names and glob.has_magic(pattern):
-                self._warnings.add(where, "no file matches this pattern")
-            elif not names:
-                self._mistakes.add(
-                    where, "there is no such file; relative paths begin at the directory of this file"
-                )
-            for name in names:
+            for name in self._matching(where, str(place.source.path.parent / pattern)):
                 if os.path.realpath(name) not in seen:
                     seen.add(os.path.realpath(name))
                     source = self._open(Path(name))
                     if source is not None:
                         yield source
+
+    def _matching(self, place: Place, pattern: str) -> list[str]:
+        """Return the files that a pattern names; one that names none is a mistake where it named some before."""
+        try:
+            names = self._files.matching(pattern)
+        except OSError as error:
+            self._mistakes.add(
+                place, f"a folder of this pattern cannot be listed: {said(error)}; check its permissions"
+            )
+            return []
+        if names:
+            self._matched.append(pattern)
+        elif not has_magic(pattern):
+            self._mistakes.add(
+                place, "there is no such file; relative paths begin at the directory of this file"
+            )
+        elif pattern in self._matched_before:
+            self._mistakes.add(place, _NO_LONGER_MATCHED)
+        else:
+            self._unmatched.append(pattern)
+            self._warnings.add(place, "no file matches this pattern")
+        return names
 
     def _read_gateway_file(self, source: SourceFile) -> None:
         top = Place(source)
@@ -276,8 +355,6 @@ class _Loading:
         self._gateway_places[name] = place
         if gateway.pin is None and not gateway.pin_missing:
             self._warnings.add(place, _NOT_VALIDATED)
-        if gateway.login_password is None:
-            self._warnings.add(place, "has no login_password: only what needs no login is read")
 
     def _access_to(self, place: Place, name: str, found: dict[str, Any], also_here: bool) -> dict[str, Any]:
         """Return the fields of GatewayConfig that its keys and, where they say nothing, its module's lead to."""
@@ -286,6 +363,8 @@ class _Loading:
         password = self._access.password(own, place, name)
         if password is None and not own.access.login_password_file:
             password = self._access.password(shared, place, name)
+        if password is None and not (own.access.login_password_file or shared.access.login_password_file):
+            self._warnings.add(place, "has no login_password: only what needs no login is read")
         fingerprint = sections.take(OwnPin, found).tls_fingerprint
         pin = None if fingerprint is None else Pin(fingerprint, "tls_fingerprint")
         file = None

@@ -23,7 +23,8 @@ class Config:
     """Everything that one configuration file, with the files it names, says.
 
     ``path`` is None where the environment says it all. ``modules`` always has ``default``; ``gateways`` includes the
-    gateway of ``device:`` under its address, which ``device`` then names. ``warnings`` are in file order.
+    gateway of ``device:`` under its address, which ``device`` then names. ``warnings`` are in file order. ``matched``
+    and ``unmatched`` are the patterns of ``gateway_files`` that match some file, and none.
     """
 
     path: Path | None
@@ -34,6 +35,13 @@ class Config:
     state_directory: Path | None
     warnings: tuple[Mistake, ...]
     tariffs: Mapping[str, WrittenTariff] = field(default_factory=dict)
+    matched: tuple[str, ...] = ()
+    unmatched: tuple[str, ...] = ()
+
+    @property
+    def origin(self) -> str:
+        """Where it comes from, for messages: the path of the file, or the environment."""
+        return "environment" if self.path is None else str(self.path)
 
     def module_for(self, gateway: GatewayConfig, module: str | None = None) -> Module:
         """Return the module with which this gateway is probed, the gateway's own ``retry_*`` worked in.
@@ -66,7 +74,7 @@ class Config:
             shown["tariffs"] = {name: show(tariff) for name, tariff in self.tariffs.items()}
         if self.state_directory is not None:
             shown["state_directory"] = str(self.state_directory)
-        if self.device is not None:
+        if self.device is not None and self.path is not None:
             shown["device"] = gateways.pop(self.device)
         dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
         text: str = yaml.dump(shown, Dumper=dumper, sort_keys=False, allow_unicode=True)

@@ -1,16 +1,19 @@
 """The files that a configuration is made of, places in them, and notes about places.
 
 A ``Place`` knows file, line and path; ``Notes`` puts mistakes or warnings into file order. ``References`` reads the
-passwords and certificates that a configuration names, each file once however many gateways share it.
+passwords and certificates that a configuration names, each file once however many gateways share it. ``Files`` knows
+what was read, and whether it has changed since.
 """
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import os
 import re
 import ssl
 import stat
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,19 +24,86 @@ from probe_exporter.files import read_regular
 from probe_exporter.schema import Pin
 from probe_exporter.secrets import Secret, read_secret_file
 
+MOST_OF_A_KIND = 10
 _LARGEST_SOURCE = 32 * 1024 * 1024
 _LARGEST_CERTIFICATE = 1024 * 1024
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----\s.*?-----END CERTIFICATE-----", re.DOTALL)
 
 
+class Files:
+    """Every file that a load has looked at, and what each pattern matched, to see whether they change.
+
+    A changed symbolic link shows as well: Kubernetes swaps one to replace all files of a folder at once.
+    """
+
+    def __init__(self) -> None:
+        self._signatures: dict[Path, object] = {}
+        self._listings: dict[str, object] = {}
+
+    def clear(self) -> None:
+        """Forget everything, for another look."""
+        self._signatures.clear()
+        self._listings.clear()
+
+    def reading(self, path: Path) -> None:
+        """Take down the state of a file; to be called before it is read."""
+        self._signatures.setdefault(path, _signature(path))
+
+    def matching(self, pattern: str) -> list[str]:
+        """Return the paths that match, in order. Raises OSError where a folder on the way cannot be listed."""
+        self._listings.setdefault(pattern, _listing(pattern))
+        return _matching(pattern)
+
+    def now(self) -> object:
+        """Return the state of everything that was looked at, as it is now; equal while nothing changes."""
+        return (
+            {path: _signature(path) for path in list(self._signatures)},
+            {pattern: _listing(pattern) for pattern in list(self._listings)},
+        )
+
+    def changed(self) -> bool:
+        """Return True if anything is different from when it was looked at."""
+        return self.now() != (self._signatures, self._listings)
+
+
+def _signature(path: Path) -> object:
+    try:
+        found = path.stat()
+    except OSError as error:
+        return error.errno
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_mode
+
+
+def _matching(pattern: str) -> list[str]:
+    parts = Path(pattern).parts
+    for index, part in enumerate(parts):
+        if glob.has_magic(part):
+            # glob takes a folder that it cannot list for an empty one.
+            for folder in glob.glob(os.path.join(*parts[:index]), recursive=True):
+                if os.path.isdir(folder):
+                    os.scandir(folder).close()
+    return sorted(glob.glob(pattern, recursive=True))
+
+
+def _listing(pattern: str) -> object:
+    try:
+        return _matching(pattern)
+    except OSError as error:
+        return error.errno
+
+
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """One file that was read; ``order`` is its turn among the files of one configuration."""
+    """One file that was read; ``order`` is its turn among the files of one configuration.
+
+    Where the environment stands in for a file, ``variables`` has the name of the variable at each path.
+    """
 
     path: Path
     root: typed_yaml.Value
     order: int
     world_readable: bool
+    variables: Mapping[typed_yaml.Path, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +121,20 @@ class Place:
         value = typed_yaml.value_at(self.source.root, self.path)
         return isinstance(value, dict) and key in value
 
+    def __str__(self) -> str:
+        return f"{self.source.path}:{self._line}"
+
     @property
-    def line(self) -> int:
+    def _line(self) -> int:
         return typed_yaml.line_of(self.source.root, self.path) or 1
 
-    def __str__(self) -> str:
-        return f"{self.source.path}:{self.line}"
+    def mistake(self, problem: str, *, hide_key: bool = False) -> Mistake:
+        """Return a mistake at this place. ``hide_key``: the last step of the path may be a misplaced value."""
+        file, variables = str(self.source.path), self.source.variables
+        if variables is not None:
+            return Mistake(file, None, variables.get(self.path, ""), problem)
+        path = (*self.path[:-1], typed_yaml.HIDDEN) if hide_key else self.path
+        return Mistake(file, self._line, typed_yaml.show_path(path), problem)
 
     def locate(self, name: str, *, also_here: bool = False) -> Path:
         """The file of this name, relative to the file that names it; ``also_here``: else to the working directory."""
@@ -75,8 +153,7 @@ class Notes:
 
     def add(self, place: Place, problem: str, *, hide_key: bool = False) -> None:
         """Note a problem. ``hide_key``: the last step of the path may be a misplaced value and is not shown."""
-        path = (*place.path[:-1], typed_yaml.HIDDEN) if hide_key else place.path
-        mistake = Mistake(str(place.source.path), place.line, typed_yaml.show_path(path), problem)
+        mistake = place.mistake(problem, hide_key=hide_key)
         if (mistake.file, mistake.line, mistake.path) not in self._told:
             self.notes.append((place.source.order, mistake))
 
@@ -90,11 +167,39 @@ class Notes:
         self.notes.append((order, Mistake(str(path), None, "", problem)))
 
     def ordered(self) -> tuple[Mistake, ...]:
+        """Return all of them in file order."""
         return tuple(note for _, note in sorted(self.notes, key=lambda item: (item[0], item[1].line or 0)))
 
+    def summed_up(self) -> tuple[Mistake, ...]:
+        """Return them in file order, at most ten of a kind, and how many more there are where the ten end.
 
-def open_source(path: Path, order: int, mistakes: Notes) -> SourceFile | None:
-    """Read one YAML file. None, and a mistake on record, where nothing of it can be used."""
+        Two are of one kind if they say the same up to the semicolon, behind which the remedy stands.
+        """
+        shown: list[Mistake] = []
+        kinds = Counter(_kind(note) for _, note in self.notes)
+        seen: Counter[str] = Counter()
+        for note in self.ordered():
+            kind = _kind(note)
+            seen[kind] += 1
+            if seen[kind] <= MOST_OF_A_KIND:
+                shown.append(note)
+            elif seen[kind] == kinds[kind]:
+                shown.append(Mistake(note.file, None, "", f"{kinds[kind] - MOST_OF_A_KIND} more: {kind}"))
+        return tuple(shown)
+
+
+def _kind(note: Mistake) -> str:
+    return note.problem.partition(";")[0]
+
+
+def open_source(
+    path: Path, order: int, mistakes: Notes, files: Files, variables: typed_yaml.Variables | None
+) -> SourceFile | None:
+    """Read one YAML file. Return None, with a mistake noted, where nothing of it can be used.
+
+    ``variables`` are put in for ``${NAME}``; None where such a value is a mistake.
+    """
+    files.reading(path)
     try:
         mode = path.stat().st_mode
         if not stat.S_ISREG(mode):
@@ -113,7 +218,7 @@ def open_source(path: Path, order: int, mistakes: Notes) -> SourceFile | None:
     except ValueError as error:
         mistakes.add_file(order, path, str(error))
         return None
-    document = typed_yaml.read_yaml(text, str(path))
+    document = typed_yaml.read_yaml(text, str(path), variables)
     mistakes.add_syntax(order, document.mistakes)
     if document.mistakes and not document.value:
         return None
@@ -128,7 +233,8 @@ def said(error: OSError) -> str:
 class References:
     """Files that a configuration names. Raises the same OSError or ValueError each time for the same file."""
 
-    def __init__(self) -> None:
+    def __init__(self, files: Files) -> None:
+        self._files = files
         self._secrets: dict[Path, Secret | OSError | ValueError] = {}
         self._pins: dict[Path, Pin | OSError | ValueError | None] = {}
         self._certificates = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -136,6 +242,7 @@ class References:
     def secret(self, path: Path) -> Secret:
         """The password in a file. Raises OSError, or ValueError with what to do."""
         if path not in self._secrets:
+            self._files.reading(path)
             try:
                 self._secrets[path] = read_secret_file(path)
             except (OSError, ValueError) as error:
@@ -151,6 +258,7 @@ class References:
         Raises OSError, or ValueError with what to do.
         """
         if path not in self._pins:
+            self._files.reading(path)
             try:
                 self._pins[path] = self._read_pin(path)
             except FileNotFoundError:

@@ -7,6 +7,7 @@ the value might be a password. The input is read event by event, so no input can
 
 from __future__ import annotations
 
+import collections.abc
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -26,14 +27,28 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _QUOTED = re.compile(r"'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"")
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_TIGHT_COMMENT = re.compile(r"[ \t]+#[^\s#]")
+_TAB_INDENT = re.compile(r" *\t")
+_NOT_EXPANDED = (
+    "has the shape ${NAME}; start with --config.expand-environment-variables to have the variable put in, or write "
+    "the value itself (a password that looks so goes into a login_password_file)"
+)
 _PLAIN_TAGS = {None, "!", "tag:yaml.org,2002:str", "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"}
 _SHOWN_KEY = re.compile(
     r"[\w .@/+-]{1,128}"  # names of settings, modules, gateways
     r"|[A-Za-z0-9.-]{1,253}:[0-9]{1,5}|\[?[0-9A-Fa-f:.]{2,45}\]?(?::[0-9]{1,5})?"  # an address used as a name
 )
 
+Variables: TypeAlias = "collections.abc.Mapping[str, str]"
 Path: TypeAlias = "tuple[str | int, ...]"
 Value: TypeAlias = "str | Mapping | Sequence"
+
+
+class CommentedText(str):
+    """An unquoted text with a comment that begins right behind it: ``ab #12``. The comment may be part of it."""
+
+    __slots__ = ()
 
 
 class Mapping(dict[str, "Value"]):
@@ -64,9 +79,13 @@ class Document:
     mistakes: tuple[Mistake, ...]
 
 
-def read_yaml(text: str, file: str) -> Document:
-    """The content of one YAML text. Never raises on content; after a syntax error the value is empty."""
-    builder = _Builder(file)
+def read_yaml(text: str, file: str, variables: Variables | None = None) -> Document:
+    """Return the content of one YAML text. Never raises on content; after a syntax error the value is empty.
+
+    ``${NAME}`` in a value becomes that variable of ``variables``; without them it is a mistake.
+    """
+    lines = text.splitlines()
+    builder = _Builder(file, lines, variables)
     odd = _UNPRINTABLE.search(text)
     if odd is not None:
         line = text.count("\n", 0, odd.start()) + 1
@@ -78,7 +97,7 @@ def read_yaml(text: str, file: str) -> Document:
     except _StopReadingError:
         return Document("", tuple(builder.mistakes))
     except yaml.YAMLError as error:
-        builder.mistakes.append(_syntax_mistake(error, file))
+        builder.mistakes.append(_syntax_mistake(error, file, lines))
         return Document("", tuple(builder.mistakes))
     return Document(builder.root, tuple(builder.mistakes))
 
@@ -150,10 +169,12 @@ class _Anchored:
 class _Builder:
     """Puts a value together from events."""
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, lines: list[str], variables: Variables | None) -> None:
         self.root: Value = ""
         self.mistakes: list[Mistake] = []
         self._file = file
+        self._lines = lines
+        self._variables = variables
         self._frames: list[_Frame] = []
         self._anchors: dict[str, _Anchored] = {}
         self._documents = 0
@@ -190,9 +211,32 @@ class _Builder:
             frame = self._frames[-1]
             frame.key, frame.merge_line = "<<", line
             return
+        if not self._awaits_key():
+            text = self._expanded(text, line)
+            if text and not event.style and self._comment_follows(event):
+                text = CommentedText(text)
         if event.anchor:
             self._anchors[event.anchor] = _Anchored(text, 1)
         self._add(text, line, 1)
+
+    def _expanded(self, text: str, line: int) -> str:
+        """Return the text with its variables put in; a text with one that is missing is a mistake."""
+        if not _VARIABLE.search(text):
+            return text
+        if self._variables is None:
+            self.report(line, self._path(), _NOT_EXPANDED)
+        elif any(name not in self._variables for name in _VARIABLE.findall(text)):
+            self.report(line, self._path(), "the environment variable that is named here is not set; set it")
+        else:
+            variables = self._variables
+            return _VARIABLE.sub(lambda match: variables[match[1]], text)
+        return text
+
+    def _comment_follows(self, event: yaml.ScalarEvent) -> bool:
+        """Return True if a # that no space follows ends this unquoted text."""
+        mark = event.end_mark
+        rest = "" if mark is None or mark.line >= len(self._lines) else self._lines[mark.line][mark.column :]
+        return _TIGHT_COMMENT.match(rest) is not None
 
     def _open(self, event: yaml.MappingStartEvent | yaml.SequenceStartEvent) -> None:
         line = _line(event)
@@ -301,12 +345,27 @@ def _line(event: yaml.Event) -> int:
     return 1 if mark is None else mark.line + 1
 
 
-def _syntax_mistake(error: yaml.YAMLError, file: str) -> Mistake:
-    problem, line = "", None
-    if isinstance(error, yaml.MarkedYAMLError):
-        # The parser quotes what it stumbled over, which may be part of a password.
-        problem = " ".join(_QUOTED.sub("", error.problem or "").split())
-        mark = error.problem_mark or error.context_mark
-        line = None if mark is None else mark.line + 1
+def _syntax_mistake(error: yaml.YAMLError, file: str, lines: list[str]) -> Mistake:
+    if not isinstance(error, yaml.MarkedYAMLError):
+        return Mistake(file, None, "", f"is not valid YAML; check indentation and quotes: {QUOTE_HINT}")
+    # The parser quotes what it stumbled over, which may be part of a password.
+    problem = " ".join(_QUOTED.sub("", error.problem or "").split())
+    mark = error.problem_mark or error.context_mark
+    line = None if mark is None else mark.line + 1
     said = f" ({problem})" if problem else ""
-    return Mistake(file, line, "", f"not valid YAML{said}; check indentation and quotes: {QUOTE_HINT}")
+    if _TAB_INDENT.match(_text_of(lines, error.problem_mark)):
+        remedy = "a tab is in the indentation; indent with spaces"
+    elif "escape" in problem or "hexdecimal" in problem or _ends_in_backslash(error, lines):
+        remedy = "a backslash in double quotes begins an escape sequence; put the value in single quotes"
+    else:
+        remedy = f"check indentation and quotes: {QUOTE_HINT}"
+    return Mistake(file, line, "", f"is not valid YAML{said}; {remedy}")
+
+
+def _ends_in_backslash(error: yaml.MarkedYAMLError, lines: list[str]) -> bool:
+    """Return True if a quote was not closed because a backslash stands before it."""
+    return "quoted scalar" in (error.context or "") and '\\"' in _text_of(lines, error.context_mark)
+
+
+def _text_of(lines: list[str], mark: yaml.Mark | None) -> str:
+    return lines[mark.line] if mark is not None and mark.line < len(lines) else ""

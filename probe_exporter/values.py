@@ -18,6 +18,7 @@ import voluptuous as vol
 
 from probe_exporter.durations import format_duration, parse_duration
 from probe_exporter.secrets import MASK, Secret
+from probe_exporter.typed_yaml import CommentedText
 
 T = TypeVar("T")
 
@@ -79,6 +80,8 @@ def text(value: object) -> str:
 
 def secret(value: object) -> Secret:
     """Return a password: any text that is not empty, kept out of sight."""
+    if isinstance(value, CommentedText):
+        raise vol.Invalid("ends at the #, which begins a comment; put the password in single quotes")
     return Secret(text(value))
 
 

@@ -21,7 +21,7 @@ LAYERS = (
     {"metrics"},
     {"readings"},
     {"config"},
-    {"settings", "tariff_section", "access", "sources", "schema"},
+    {"settings", "tariff_section", "access", "environment", "sources", "schema"},
     {"sections"},
     {"values"},
     {"typed_yaml", "secrets", "durations"},

@@ -46,10 +46,22 @@ def call(*arguments: str, folder: Path | None = None) -> subprocess.CompletedPro
         (["--fetchcert"], ["--fetchcert", "fetchcert"]),
         (["--fetchcert", "--config.file=x.yaml"], ["--fetchcert", "--config.file=x.yaml", "fetchcert"]),
         (["--config.file"], ["--config.file", "serve"]),
+        (["serve", "--config.file=x.yaml"], ["--config.file=x.yaml", "serve"]),
+        (
+            ["--config.file=a", "check", "--config.file", "b"],
+            ["--config.file=a", "--config.file", "b", "check"],
+        ),
+        (["--web.listen-address=:1", "--debug"], ["--debug", "serve", "--web.listen-address=:1"]),
+        (["probe", "home", "--debug", "--all"], ["--debug", "probe", "home", "--all"]),
+        (["probe", "--module", "--debug", "home"], ["probe", "--module", "--debug", "home"]),
+        (["probe", "--", "--debug"], ["probe", "--", "--debug"]),
+        (["probe", "--help"], ["probe", "--help"]),
+        (["check", "--config.file"], ["--config.file", "check"]),
+        (["nonsense", "--debug"], ["nonsense", "--debug"]),
     ],
 )
 def test_the_command_that_is_meant(arguments: list[str], expected: list[str]) -> None:
-    assert cli.with_command(click.Context(cli), arguments) == expected
+    assert cli.arranged(click.Context(cli), arguments) == expected
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])
@@ -114,7 +126,10 @@ def test_a_wrong_command_line_is_exit_2(arguments: list[str]) -> None:
 def test_no_configuration_is_one_line_and_exit_2(arguments: list[str], tmp_path: Path) -> None:
     result = call(*arguments, folder=tmp_path)
     assert result.returncode == 2
-    assert re.fullmatch(r"no configuration file: .*--config\.file=FILE\n", result.stderr)
+    assert re.fullmatch(
+        r"no configuration file: .*--config\.file=FILE, or set POWERWALL_ADDRESS and POWERWALL_PASSWORD\n",
+        result.stderr,
+    )
 
 
 def test_a_missing_configuration_file_is_one_line_and_exit_2(tmp_path: Path) -> None:

@@ -21,7 +21,8 @@ from pathlib import Path
 import pytest
 
 from probe_exporter.cli.options import Settings
-from probe_exporter.cli.serve import reloader, warn_of_few_descriptors
+from probe_exporter.cli.reloading import Reloader
+from probe_exporter.cli.serve import warn_of_few_descriptors
 from probe_exporter.config import load_config
 from probe_exporter.errors import ConfigurationError
 from probe_exporter.fleet import Fleet
@@ -202,9 +203,9 @@ def configured(tmp_path: Path) -> Path:
 def test_reload_takes_over_another_configuration(configured: Path) -> None:
     telemetry = Telemetry()
     fleet = Fleet(load_config(configured), telemetry)
-    reload = reloader(Settings(configured, None, "logfmt"), fleet, telemetry)
+    reload = Reloader(Settings(configured, None, "logfmt"), fleet, telemetry)
     configured.write_text("gateways: {home: {}, cabin: {}}\n")
-    reload()()
+    reload.read()()
     assert list(fleet.sites) == ["home", "cabin"]
     fleet.close()
 
@@ -215,7 +216,7 @@ def test_reload_of_a_bad_file_changes_nothing(
 ) -> None:
     telemetry = Telemetry()
     fleet = Fleet(load_config(configured), telemetry)
-    reload = reloader(Settings(configured, None, "logfmt"), fleet, telemetry)
+    reload = Reloader(Settings(configured, None, "logfmt"), fleet, telemetry)
     if spoil is None:
         configured.unlink()
     else:
@@ -225,12 +226,12 @@ def test_reload_of_a_bad_file_changes_nothing(
         caplog.at_level(logging.ERROR, "probe_exporter"),
         pytest.raises(ConfigurationError, match="probe_exporter"),
     ):
-        reload()
-    assert "the configuration stays as it was" in caplog.text
+        reload.read()
+    assert "keeping the previous configuration" in caplog.text
     assert fleet.config is before
     assert telemetry.registry.get_sample_value("probe_exporter_config_last_reload_successful") == 0.0
     configured.write_text("gateways: {cabin: {}}\n")
-    reload()()
+    reload.read()()
     assert telemetry.registry.get_sample_value("probe_exporter_config_last_reload_successful") == 1.0
     fleet.close()
 
@@ -238,13 +239,13 @@ def test_reload_of_a_bad_file_changes_nothing(
 def test_reload_tells_what_needs_a_new_start(configured: Path, caplog: pytest.LogCaptureFixture) -> None:
     telemetry = Telemetry()
     fleet = Fleet(load_config(configured), telemetry)
-    reload = reloader(Settings(configured, None, "logfmt"), fleet, telemetry)
-    with caplog.at_level(logging.WARNING, "probe_exporter.cli.serve"):
-        reload()()
-        assert "starts anew" not in caplog.text
+    reload = Reloader(Settings(configured, None, "logfmt"), fleet, telemetry)
+    with caplog.at_level(logging.WARNING, "probe_exporter.cli.reloading"):
+        reload.read()()
+        assert "restarted" not in caplog.text
         configured.write_text("web: {listen_address: ':9999'}\ngateways: {home: {}}\n")
-        reload()()
-    assert "starts anew" in caplog.text
+        reload.read()()
+    assert "restarted" in caplog.text
     fleet.close()
 
 

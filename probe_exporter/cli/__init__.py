@@ -9,13 +9,14 @@ from __future__ import annotations
 import signal
 import sys
 from importlib import import_module
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
 import click
 
 from probe_exporter import __version__
-from probe_exporter.cli.options import LEVELS, STYLES, Settings
+from probe_exporter.cli.options import LEVELS, STYLES, Settings, from_environment, take_environment
 
 COMMANDS: Final = {
     "serve": "serve",
@@ -47,27 +48,51 @@ class LazyGroup(click.Group):
         return command
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """As click does, with the default command put where no command was named."""
-        return super().parse_args(ctx, self.with_command(ctx, args))
+        """As click does, after `arranged`."""
+        return super().parse_args(ctx, self.arranged(ctx, args))
 
-    def with_command(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Walk over the options of the group: the first other word is the command or an option of the default one."""
-        parameters = {name: option for option in self.get_params(ctx) for name in option.opts}
-        default = "serve"
+    def arranged(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Return the arguments with a command where none was named, and the group's options before the command."""
+        own = _options(self, ctx)
         position = 0
-        while position < len(args):
+        while position < len(args) and args[position].partition("=")[0] in own:
             name, equals, _ = args[position].partition("=")
-            if not name.startswith("-"):
+            position += 2 if own[name] and not equals else 1
+        before, rest = args[:position], args[position:]
+        if not rest or rest[0].startswith("-"):
+            if ctx.resilient_parsing:
                 return args
-            option = parameters.get(name)
-            if option is None:
-                break
-            default = "fetchcert" if name == "--fetchcert" else default
-            takes_value = isinstance(option, click.Option) and not option.is_flag
-            position += 2 if takes_value and not equals else 1
-        if not ctx.resilient_parsing:
-            args = [*args[:position], default, *args[position:]]
-        return args
+            rest.insert(0, "fetchcert" if "--fetchcert" in before else "serve")
+        command = self.get_command(ctx, rest[0])
+        if command is None:
+            return args
+        moved, others = _sorted_out(rest[1:], own, _options(command, ctx))
+        return [*before, *moved, rest[0], *others]
+
+
+def _options(command: click.Command, ctx: click.Context) -> dict[str, bool]:
+    """Return the options of a command, and for each whether a value follows it."""
+    options = [option for option in command.get_params(ctx) if isinstance(option, click.Option)]
+    return {name: not option.is_flag for option in options for name in option.opts}
+
+
+def _sorted_out(
+    args: list[str], group: dict[str, bool], command: dict[str, bool]
+) -> tuple[list[str], list[str]]:
+    """Return the arguments behind a command that are options of the group, and the others."""
+    moved: list[str] = []
+    others: list[str] = []
+    rest = iter(args)
+    for argument in rest:
+        if argument == "--":
+            return moved, [*others, argument, *rest]
+        name, equals, _ = argument.partition("=")
+        is_moved = name in group and name not in command and name != "--fetchcert"
+        chosen = moved if is_moved else others
+        chosen.append(argument)
+        if not equals and (group if is_moved else command).get(name, False):
+            chosen.extend(islice(rest, 1))
+    return moved, others
 
 
 def _show_version(ctx: click.Context, parameter: click.Parameter, wanted: bool) -> None:
@@ -76,6 +101,7 @@ def _show_version(ctx: click.Context, parameter: click.Parameter, wanted: bool) 
         ctx.exit()
 
 
+@from_environment
 @click.group(
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
@@ -101,6 +127,12 @@ def _show_version(ctx: click.Context, parameter: click.Parameter, wanted: bool) 
     show_default=True,
     help="How a log line looks.",
 )
+@click.option(
+    "--config.expand-environment-variables",
+    "expand",
+    is_flag=True,
+    help="Put environment variables in for ${NAME} in values of the configuration.",
+)
 @click.option("--debug", is_flag=True, help="The same as --log.level debug.")
 @click.option("--fetchcert", is_flag=True, help="The Go exporter's way to say: probe_exporter fetchcert.")
 @click.option(
@@ -115,6 +147,7 @@ def _show_version(ctx: click.Context, parameter: click.Parameter, wanted: bool) 
 def cli(
     ctx: click.Context,
     config_file: Path | None,
+    expand: bool,
     log_level: str | None,
     log_style: str,
     debug: bool,
@@ -122,11 +155,13 @@ def cli(
 ) -> None:
     """A Prometheus exporter for Tesla Powerwall gateways, many of them behind one /probe.
 
-    Without a COMMAND it serves.
+    Without a COMMAND it serves. The options here may stand before or behind the COMMAND. Without a configuration
+    file, POWERWALL_ADDRESS and POWERWALL_PASSWORD name a gateway.
     """
     if ctx.invoked_subcommand != "serve":
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})  # only serve reloads; see __main__.py
-    ctx.obj = Settings(config_file, "debug" if debug else log_level, log_style)
+    level = "debug" if debug else log_level
+    ctx.obj = Settings(config_file, level, log_style, expand, take_environment())
 
 
 def main() -> None:

@@ -12,15 +12,19 @@ from probe_exporter.cli.options import Settings
 def check(settings: Settings) -> None:
     """Validate the configuration.
 
-    Shows every mistake in one go, each with file, line and place, and never a value. Nothing is connected to.
+    Shows every mistake in one go, each with file, line and place, and never a value. Nothing is connected to. A
+    password file that cannot be read is a warning here, as the service may read it where you may not.
     """
-    from probe_exporter.config import load_config
+    report(settings)
 
-    config = load_config(settings.config_path())
+
+def report(settings: Settings) -> None:
+    """Print what is odd and how much there is. Raises ConfigurationError or Refusal where something is wrong."""
+    config = settings.read(settings.config_path(), without_secrets=True)
     for warning in config.warnings:
         click.echo(f"warning: {warning}", err=True)
     click.echo(
-        f"{config.path}: OK: {_count(len(config.gateways), 'gateway')}, {_count(len(config.modules), 'module')}, "
+        f"{config.origin}: OK: {_count(len(config.gateways), 'gateway')}, {_count(len(config.modules), 'module')}, "
         f"{_count(len(config.warnings), 'warning')}"
     )
 

@@ -32,7 +32,7 @@ def fetchcert(
     tls_cert_file gets its certificate printed, with the tls_fingerprint: line to paste into the configuration.
     """
     settings.start_logging("error")
-    config = settings.load()
+    config = settings.load(without_secrets=True)
     names = choose_targets(config, targets, everything)
 
     def fetch(name: str) -> str:

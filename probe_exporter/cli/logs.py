@@ -11,14 +11,14 @@ import codecs
 import json
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from probe_exporter.cli.endings import places
 
 if TYPE_CHECKING:
-    from probe_exporter.config import Config
+    from probe_exporter.errors import Mistake
 
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {
     "message",
@@ -50,10 +50,15 @@ def configure(level: str, style: str, stream: TextIO | None = None) -> None:
     _log.setLevel(_LEVELS[level])
 
 
-def warn_about(config: Config) -> None:
-    """Log what the configuration's reader found odd, a line each."""
-    for warning in config.warnings:
-        _log.warning("%s", warning)
+def warn_about(warnings: Iterable[Mistake], told: Iterable[Mistake] = ()) -> None:
+    """Log what the reader of the configuration found odd, a line each, without what was ``told`` before.
+
+    A warning is the same one wherever in its file it stands now.
+    """
+    known = {(warning.file, warning.path, warning.problem) for warning in told}
+    for warning in warnings:
+        if (warning.file, warning.path, warning.problem) not in known:
+            _log.warning("%s", warning)
 
 
 def _time(record: logging.LogRecord) -> str:

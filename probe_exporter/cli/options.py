@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -12,11 +14,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from probe_exporter.config import Config
+    from probe_exporter.sources import Files
 
+PREFIX: Final = "PROBE_EXPORTER_"
+_PASSWORDS: Final = ("POWERWALL_PASSWORD", "POWERWALL_TEDAPI_GATEWAY_PASSWORD")
+_FROM_THE_COMMAND_LINE_ALONE: Final = ("--help", "--version", "--fetchcert")
+
+AnyCommand = TypeVar("AnyCommand", bound=click.Command)
 Command = TypeVar("Command", bound="Callable[..., object]")
 
 LEVELS: Final = ("debug", "info", "warning", "error")
 STYLES: Final = ("text", "logfmt", "json")
+
+MOST_NAMES: Final = 10
+"""How many names an error lists."""
 
 LONGEST_PATIENCE: Final = 86400.0
 """Seconds that a person may ask to wait: polling overflows at 24 days."""
@@ -55,20 +66,53 @@ def _seconds(ctx: click.Context, parameter: click.Parameter, text: str | None) -
         seconds = -1.0
     if seconds < 0.0:
         raise click.BadParameter(
-            "this is no duration; write 10s, 1m20s or a number of seconds", ctx, parameter
+            "this is not a duration; write 10s, 1m20s or a number of seconds", ctx, parameter
         )
     if seconds > LONGEST_PATIENCE:
         raise click.BadParameter("this is too long; write 24h or less", ctx, parameter)
     return seconds
 
 
+def from_environment(command: AnyCommand) -> AnyCommand:
+    """Let the options of a command come from ``PROBE_EXPORTER_…`` as well: one explicit name for each option.
+
+    (click's own prefix would give a default command none, and would let the environment choose a command.)
+    """
+    for parameter in command.params:
+        if isinstance(parameter, click.Option) and parameter.opts[0] not in _FROM_THE_COMMAND_LINE_ALONE:
+            parameter.envvar = variable_of(parameter.opts[0])
+            parameter.show_envvar = True
+    return command
+
+
+def take_environment() -> dict[str, str]:
+    """Return a copy of the environment, and take the passwords out of the process' own.
+
+    No program that it might start and no dump of ``os.environ`` has them then.
+    """
+    copy = dict(os.environ)
+    for name in _PASSWORDS:
+        os.environ.pop(name, None)
+    return copy
+
+
+def variable_of(option: str) -> str:
+    """Return the variable of an option: ``PROBE_EXPORTER_LOG_LEVEL`` of ``--log.level``."""
+    return PREFIX + option.removeprefix("--").replace(".", "_").replace("-", "_").upper()
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The options in front of the command. ``level`` is None where none was asked for."""
+    """The options in front of the command, and the environment as it was at the start.
+
+    ``level`` is None where none was asked for; ``expand`` puts variables in for ``${NAME}`` in the configuration.
+    """
 
     config_file: Path | None
     level: str | None
     style: str
+    expand: bool = False
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     def start_logging(self, level: str) -> None:
         """Log to standard error, from the level that was asked for or else from ``level``."""
@@ -76,26 +120,51 @@ class Settings:
 
         logs.configure(self.level or level, self.style)
 
-    def config_path(self) -> Path:
-        """The configuration file in use. Raises Refusal where there is none."""
+    def config_path(self) -> Path | None:
+        """Return the configuration file in use, None where the environment says it all. Raises Refusal."""
         from probe_exporter.config import find_config
+        from probe_exporter.environment import ADDRESS
 
         path = self.config_file or find_config()
-        if path is None:
+        if path is not None and self.environment.get(ADDRESS):
+            raise Refusal(
+                f"{path} and {ADDRESS} both say what to probe; unset the variable, or move the file away"
+            )
+        if path is None and not self.environment.get(ADDRESS):
             raise Refusal(
                 "no configuration file: neither probe_exporter.yaml nor powerwall_exporter.yaml is in the current "
-                "directory, the directory of the program or /etc/probe_exporter; name one with --config.file=FILE"
+                "directory, the directory of the program or /etc/probe_exporter; name one with --config.file=FILE, "
+                f"or set {ADDRESS} and POWERWALL_PASSWORD"
             )
         return path
 
-    def load(self) -> Config:
-        """The configuration, its warnings logged. Raises ConfigurationError or Refusal."""
+    def load(self, *, without_secrets: bool = False, files: Files | None = None) -> Config:
+        """Return the configuration, its warnings logged. Raises ConfigurationError or Refusal."""
         from probe_exporter.cli import logs
+
+        config = self.read(self.config_path(), without_secrets=without_secrets, files=files)
+        logs.warn_about(config.warnings)
+        return config
+
+    def read(
+        self,
+        path: Path | None,
+        *,
+        without_secrets: bool = False,
+        previous: Config | None = None,
+        files: Files | None = None,
+    ) -> Config:
+        """Return the configuration at a path, or of the environment. Raises ConfigurationError."""
         from probe_exporter.config import load_config
 
-        config = load_config(self.config_path())
-        logs.warn_about(config)
-        return config
+        return load_config(
+            path,
+            environment=self.environment,
+            expand=self.expand,
+            without_secrets=without_secrets,
+            previous=previous,
+            files=files,
+        )
 
 
 def with_targets(command: Command) -> Command:
@@ -106,12 +175,12 @@ def with_targets(command: Command) -> Command:
 
 def complete_target(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
     """The configured names that begin so; none where the configuration cannot be read."""
-    from probe_exporter.config import load_config
     from probe_exporter.errors import ProbeExporterError
 
     options = ctx.parent.params if ctx.parent is not None else {}
+    settings = Settings(options.get("config_file"), None, "text", environment=dict(os.environ))
     try:
-        config = load_config(Settings(options.get("config_file"), None, "text").config_path())
+        config = settings.read(settings.config_path(), without_secrets=True)
     except (ProbeExporterError, Refusal):
         return []
     return [name for name in config.gateways if name.startswith(incomplete)]
@@ -125,16 +194,28 @@ def choose_targets(config: Config, targets: tuple[str, ...], everything: bool) -
     if everything or (not targets and len(names) == 1):
         return names
     if not targets:
-        raise Refusal(f"which gateway? Give --all or one of: {', '.join(names)}")
+        raise Refusal(f"which gateway? Give --all or one of: {some_of(names)}")
     return list(dict.fromkeys(_find(config, target) for target in targets))
 
 
+def some_of(names: Sequence[str], near: str = "") -> str:
+    """Return at most ten of many names, the nearest to what was typed first, and how many more there are."""
+    import difflib
+
+    nearest = difflib.get_close_matches(near, names, n=3, cutoff=0.5) if near else []
+    ordered = list(dict.fromkeys([*nearest, *names]))
+    more = len(ordered) - MOST_NAMES
+    return ", ".join(ordered[:MOST_NAMES]) + (f" … and {more} more" if more > 0 else "")
+
+
 def _find(config: Config, target: str) -> str:
-    """The name of the gateway with this name or address."""
+    """Return the name of the gateway with this name or address. Raises Refusal."""
     if target in config.gateways:
         return target
     for name, gateway in config.gateways.items():
         if any(target == address.text for address in gateway.addresses):
             return name
-    known = ", ".join(config.gateways)
-    raise Refusal(f"{config.path}: there is no gateway of that name or address; there are: {known}")
+    raise Refusal(
+        f"{config.origin}: there is no gateway with the name or address {target!r}; "
+        f"there are: {some_of(list(config.gateways), near=target)}"
+    )

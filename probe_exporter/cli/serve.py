@@ -6,18 +6,15 @@ import codecs
 import logging
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from probe_exporter.cli.options import Refusal, Settings
+from probe_exporter.cli.options import Refusal, Settings, from_environment
 
 if TYPE_CHECKING:
     from probe_exporter.config import Config
-    from probe_exporter.fleet import Fleet
-    from probe_exporter.telemetry import Telemetry
     from probe_exporter.web import Application, Server
     from probe_exporter.web.options import ExternalUrl, WebOptions
 
@@ -54,14 +51,13 @@ def _checked(ctx: click.Context, parameter: click.Parameter, parse: Callable[[st
         raise click.BadParameter(str(error), ctx, parameter) from error
 
 
+@from_environment
 @click.command()
 @click.option(
     "--web.listen-address",
     "listen_addresses",
     metavar="ADDR",
     multiple=True,
-    envvar="PROBE_EXPORTER_WEB_LISTEN_ADDRESS",
-    show_envvar=True,
     help="Where to listen, host:port or :port; may be repeated. Wins over web.listen_address of the configuration, "
     "which is :9871.",
 )
@@ -69,8 +65,6 @@ def _checked(ctx: click.Context, parameter: click.Parameter, parse: Callable[[st
     "--web.systemd-socket",
     "systemd_socket",
     is_flag=True,
-    envvar="PROBE_EXPORTER_WEB_SYSTEMD_SOCKET",
-    show_envvar=True,
     help="Listen on the sockets of a systemd .socket unit instead.",
 )
 @click.option(
@@ -78,8 +72,6 @@ def _checked(ctx: click.Context, parameter: click.Parameter, parse: Callable[[st
     "web_config_file",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    envvar="PROBE_EXPORTER_WEB_CONFIG_FILE",
-    show_envvar=True,
     help="TLS, basic auth and headers of this port, in the format of Prometheus' exporter-toolkit.",
 )
 @click.option(
@@ -87,8 +79,6 @@ def _checked(ctx: click.Context, parameter: click.Parameter, parse: Callable[[st
     "external_url",
     metavar="URL",
     callback=_external_url,
-    envvar="PROBE_EXPORTER_WEB_EXTERNAL_URL",
-    show_envvar=True,
     help="How Prometheus and browsers reach this exporter, with the path of a proxy; goes out at /sd and in links.",
 )
 @click.option(
@@ -96,17 +86,25 @@ def _checked(ctx: click.Context, parameter: click.Parameter, parse: Callable[[st
     "route_prefix",
     metavar="PATH",
     callback=_route_prefix,
-    envvar="PROBE_EXPORTER_WEB_ROUTE_PREFIX",
-    show_envvar=True,
     help="The path below which requests arrive. Default: that of --web.external-url; / for a proxy that strips it.",
 )
 @click.option(
     "--web.enable-lifecycle",
     "lifecycle",
     is_flag=True,
-    envvar="PROBE_EXPORTER_WEB_ENABLE_LIFECYCLE",
-    show_envvar=True,
     help="Allow reloading by POST /-/reload.",
+)
+@click.option(
+    "--config.enable-auto-reload",
+    "auto_reload",
+    is_flag=True,
+    help="Reload when the files of the configuration have changed, passwords and certificates included.",
+)
+@click.option(
+    "--config.check",
+    "check_only",
+    is_flag=True,
+    help="Validate the configuration and the file of --web.config.file, and exit.",
 )
 @click.pass_obj
 def serve(
@@ -117,6 +115,8 @@ def serve(
     external_url: ExternalUrl | None,
     route_prefix: str | None,
     lifecycle: bool,
+    auto_reload: bool,
+    check_only: bool,
 ) -> None:
     """Serve /probe, /metrics, /sd and the pages. This is the default command.
 
@@ -127,6 +127,9 @@ def serve(
     if systemd_socket and listen_addresses:
         raise Refusal("give --web.systemd-socket or --web.listen-address, not both")
     settings.start_logging("info")
+    if check_only:
+        _check(settings, web_config_file)
+        return
     options = WebOptions(
         listen_addresses=listen_addresses,
         systemd_socket=systemd_socket,
@@ -135,44 +138,65 @@ def serve(
         enable_lifecycle=lifecycle,
         web_config_file=web_config_file,
     )
-    run(settings, options)
+    run(settings, options, auto_reload=auto_reload)
 
 
-def run(settings: Settings, options: WebOptions) -> None:
+def _check(settings: Settings, web_config_file: Path | None) -> None:
+    """Validate everything that a start would read. Raises ConfigurationError or Refusal."""
+    from probe_exporter.cli.check import report
+    from probe_exporter.web.webconfig import WebConfigFile
+
+    report(settings)
+    if web_config_file is not None:
+        WebConfigFile(web_config_file).read()
+
+
+def run(settings: Settings, options: WebOptions, *, auto_reload: bool = False) -> None:
     """Serve until a signal ends it; what ``options`` leave open comes from the configuration.
 
     Raises ConfigurationError, and Unavailable where the port is not to be had now.
     """
+    from probe_exporter.cli.reloading import FileWatch, Reloader
     from probe_exporter.fleet import Fleet
     from probe_exporter.probe import Prober
+    from probe_exporter.sources import Files
     from probe_exporter.telemetry import Telemetry
     from probe_exporter.web import create_app
     from probe_exporter.web import serve as serve_web
 
     # Python opens a file for it at the first connection, and by then there may be no descriptor.
     codecs.lookup("idna")
-    # A reload reads the same file again, whatever else has appeared beside it since.
-    settings = replace(settings, config_file=settings.config_path())
-    config = settings.load()
-    _check_descriptors(len(config.gateways))
+    files = Files()
+    config = settings.load(files=files)
+    _check_descriptors(config)
     telemetry = Telemetry()
     fleet = Fleet(config, telemetry)
+    reloader = Reloader(settings, fleet, telemetry, files)
+
+    def reload() -> Callable[[], None]:
+        adopt = reloader.read()
+        return lambda: _check_descriptors(adopt())
+
+    watch = FileWatch(files)
     options = replace(
         options,
         listen_addresses=options.listen_addresses or (config.web.listen_address,),
         metrics_path=config.web.metrics_path,
-        reload=reloader(settings, fleet, telemetry),
+        reload=reload,
     )
     try:
         server = _open(create_app(fleet, Prober(telemetry), telemetry, options), options)
         extra = {
-            "config": config.path,
+            "config": config.origin,
             "gateways": len(config.gateways),
             "address": " ".join(server.addresses),
         }
         _log.info("serving", extra=extra)
+        if auto_reload:
+            watch.start()
         serve_web(server)
     finally:
+        watch.end()
         fleet.close()
 
 
@@ -188,36 +212,8 @@ def _open(application: Application, options: WebOptions) -> Server:
         ) from error
 
 
-def reloader(settings: Settings, fleet: Fleet, telemetry: Telemetry) -> Callable[[], Callable[[], None]]:
-    """What reads the configuration again, all or nothing, and gives what puts it in force.
-
-    It raises ConfigurationError, its mistakes logged.
-    """
-    from probe_exporter.errors import ConfigurationError
-
-    def read() -> Callable[[], None]:
-        try:
-            config = settings.load()
-        except ConfigurationError as error:
-            telemetry.config_last_reload_successful.set(0)
-            for mistake in error.mistakes:
-                _log.error("the configuration stays as it was: %s", mistake)
-            raise
-        return partial(_adopt, fleet, config)
-
-    return read
-
-
-def _adopt(fleet: Fleet, config: Config) -> None:
-    if config.web != fleet.config.web:
-        _log.warning("web: what has changed here takes effect when the exporter starts anew")
-    fleet.reload(config)
-    _check_descriptors(len(config.gateways))
-    _log.info("configuration read again", extra={"gateways": len(config.gateways)})
-
-
-def _check_descriptors(gateways: int) -> None:
-    """Use as many file descriptors as the system allows, and warn where they are few for this many gateways."""
+def _check_descriptors(config: Config) -> None:
+    """Use as many file descriptors as the system allows, and warn where they are few for the gateways."""
     try:
         import resource
     except ImportError:  # not a POSIX system
@@ -230,7 +226,7 @@ def _check_descriptors(gateways: int) -> None:
         except (OSError, ValueError) as error:  # macOS refuses an unlimited one
             _log.debug("the limit of file descriptors stays %d: %s", soft, error)
     if soft != resource.RLIM_INFINITY:
-        warn_of_few_descriptors(soft, gateways)
+        warn_of_few_descriptors(soft, len(config.gateways))
 
 
 def warn_of_few_descriptors(limit: int, gateways: int) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from probe_exporter.errors import ConfigurationError
-from probe_exporter.sources import Notes, Place, open_source, said
+from probe_exporter.sources import Files, Notes, Place, open_source, said
 from probe_exporter.typed_yaml import Value
 
 CLIENT_AUTH: Final = {
@@ -107,7 +107,7 @@ class WebConfigFile:
         """The settings. Raises ConfigurationError with every mistake."""
         self.seen = {self.path: stamp(self.path)}
         self._notes = Notes()
-        source = open_source(self.path, 0, self._notes)
+        source = open_source(self.path, 0, self._notes, Files(), None)
         settings = WebSettings()
         if source is not None:
             settings = self._settings(Place(source), source.root)

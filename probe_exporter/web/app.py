@@ -175,7 +175,7 @@ class Application:
         problem = await self._reloading.reload()
         if problem is not None:
             return Answer(500, f"the configuration stays as it was:\n{problem}\n".encode())
-        return Answer.line(200, "configuration read again")
+        return Answer.line(200, "configuration reloaded")
 
     def _resize(self) -> None:
         self.runner.resize(len(self._fleet.sites))

@@ -22,16 +22,16 @@ from probe_exporter.tariff_section import PRICE, TARIFF
 from probe_exporter.tariffs import Tariff
 from probe_exporter.values import Address, HiddenKeyError, Kind, as_mapping, one_or_many, suggestion, text
 
-COLLECTORS = ("core", "meters", "grid", "site", "network", "solar", "tariff")
+COLLECTORS = ("core", "meters", "grid", "site", "network", "solar", "tedapi", "tariff")
 DEFAULT_MODULE = "default"
 DEFAULT_EMAIL = "powerwall_exporter@example.org"
 
 RESERVED_LABELS = frozenset(
     """
     alert brand category check ct currency device device_type diagnostic din disconnect_type distributor ecu_type
-    endpoint git_hash grid_code grid_country grid_region grid_state id index inverter is_fault leader location mode
-    model name part part_number partno period phase problem quantity reason retailer serial short_id site_name
-    source state status string sync_type tariff teg_type timezone tyoe type utility version
+    endpoint fan git_hash grid_code grid_country grid_region grid_state id index interface inverter is_fault leader
+    location mode model name pack_serial part part_number partno period phase problem quantity reason retailer sensor
+    serial short_id site_name source state status string sync_type tariff teg_type timezone tyoe type utility version
     """.split()
 )
 """The labels of the exported metrics: Prometheus would rename these in a sample if a target had them."""

@@ -7,12 +7,13 @@ from dataclasses import fields
 
 import pytest
 
-from probe_exporter.gateway.endpoints import BY_NAME as ENDPOINTS
+from probe_exporter.gateway.endpoints import BY_NAME
 from probe_exporter.metrics import CATALOGUE
 from probe_exporter.metrics.catalogue import Family
 from probe_exporter.readings import Readings
 from probe_exporter.readings.document import ATTRIBUTES
 from probe_exporter.schema import COLLECTORS
+from probe_exporter.tedapi.questions import TIERS as TEDAPI_TIERS
 from tests.readings_of import SYSTEMS, readings_of
 
 GO_EXPORTER = """
@@ -43,6 +44,9 @@ GO_LABELS = {
 
 ALSO_FROM = {
     "powerwall_battery_info": {"powerwalls"},
+    "powerwall_battery_temperature_celsius": {"tedapi/controller"},
+    "powerwall_inverter_fan_rpm": {"tedapi/controller"},
+    **{family.name: {"tedapi/config"} for family in CATALOGUE if "_battery_pack_" in family.name},
     "powerwall_battery_type_info": {"system_status"},
     "powerwall_gateway_info": {"powerwalls"},
     "powerwall_site_info": {"site_info/site_name"},
@@ -50,6 +54,16 @@ ALSO_FROM = {
     **{family.name: {"system_status/grid_faults"} for family in CATALOGUE if "_grid_fault" in family.name},
 }
 """Families that have a second endpoint."""
+
+TIERS = {name: endpoint.tier for name, endpoint in BY_NAME.items()} | {
+    question.value: tier for question, tier in TEDAPI_TIERS.items()
+}
+SUBJECTS = {name: endpoint.collector for name, endpoint in BY_NAME.items()} | {
+    question.value: "tedapi" for question in TEDAPI_TIERS
+}
+"""The tier and the collector of each endpoint."""
+
+WITH_TEDAPI = [family for family in CATALOGUE if family.twin is not None]
 
 OLD = {"medium": "up to 60 s old", "slow": "up to 10 min old"}
 
@@ -111,15 +125,14 @@ def test_help(family: Family) -> None:
     assert family.help.endswith(".")
     assert "\n" not in family.help
     assert family.endpoint in family.help
-    age = OLD.get(ENDPOINTS[family.endpoint].tier)
+    age = OLD.get(TIERS[family.endpoint])
     if age is not None and family.name not in ALSO_FROM:
         assert age in family.help.lower()
 
 
 @every_family
 def test_origin(family: Family) -> None:
-    assert family.endpoint in ENDPOINTS
-    assert family.collector == ENDPOINTS[family.endpoint].collector
+    assert family.collector == SUBJECTS[family.endpoint]
     assert family.collector in COLLECTORS
     assert family.hardware
 
@@ -137,10 +150,32 @@ def test_a_payload_shows_a_value_and_none_is_left_without_its_endpoints(family: 
 
 
 def test_every_endpoint_has_an_attribute_and_families() -> None:
-    assert set(ATTRIBUTES) == set(ENDPOINTS)
-    assert set(ATTRIBUTES.values()) == {field.name for field in fields(Readings)}
+    assert set(ATTRIBUTES) == set(TIERS)
+    assert set(ATTRIBUTES.values()) == {field.name for field in fields(Readings)} - {
+        "by_tedapi",
+        "tedapi_followers",
+    }
     named = {family.endpoint for family in CATALOGUE}.union(*ALSO_FROM.values())
-    assert named == set(ENDPOINTS)
+    assert named == set(TIERS)
+
+
+@pytest.mark.parametrize("family", WITH_TEDAPI, ids=lambda family: family.name)
+def test_a_twin_is_the_same_family_from_another_endpoint(family: Family) -> None:
+    """Decided by the endpoint alone, and never both."""
+    assert family.twin is not None
+    assert (family.twin.heading, family.twin.labels) == (family.heading, family.labels)
+    assert family.twin.collector == "tedapi"
+    assert TIERS[family.twin.endpoint]
+    assert family.twin.endpoint in family.help
+    seen = []
+    for system in SYSTEMS:
+        readings = readings_of(system)
+        assert family.source(readings) is family
+        readings.by_tedapi = frozenset({family.endpoint})
+        assert family.source(readings) is family.twin
+        seen += list(family.twin.read(readings))
+    assert seen
+    assert list(family.twin.read(Readings())) == []
 
 
 def test_nothing_is_said_of_a_gateway_that_said_nothing() -> None:

@@ -85,6 +85,7 @@ _SUBJECTS: Final = {
     "network": "Networks",
     "solar": "Powerwall+ solar inverter",
     "tariff": "Prices, by a tariff of the configuration",
+    "tedapi": "Powerwall 3 and vitals, by TEDAPI",
 }
 
 

@@ -10,7 +10,7 @@ import json
 import re
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from typing import Final, Literal
 
 
 class Question(Enum):
@@ -21,6 +21,14 @@ class Question(Enum):
     CONTROLLER = "tedapi/controller"
     COMPONENTS = "tedapi/components"
 
+
+TIERS: Final[dict[Question, Literal["medium", "slow"]]] = {
+    Question.CONFIG: "slow",
+    Question.SYSTEM: "slow",
+    Question.CONTROLLER: "medium",
+    Question.COMPONENTS: "medium",
+}
+"""How often each is asked: medium once a minute, slow once in ten."""
 
 _DIN: Final = re.compile(r"[0-9]{7}-[0-9]{2}-[A-Z]--[A-Z0-9]{10,20}")
 

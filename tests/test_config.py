@@ -351,7 +351,7 @@ def test_two_ways_to_write_one_address(load: Write, one: str, other: str) -> Non
 def test_the_reserved_labels_are_those_of_the_catalogue() -> None:
     exported = {label for family in CATALOGUE for label in family.labels}
     exported |= {label for _, _, labels in TARIFF_FAMILIES for label in labels}
-    assert exported | {"tyoe", "endpoint", "reason"} == RESERVED_LABELS
+    assert exported | {"tyoe", "endpoint", "reason", "interface"} == RESERVED_LABELS
 
 
 STATE_DIRECTORIES: dict[str, tuple[dict[str, str], str | None]] = {

@@ -8,20 +8,21 @@ from collections.abc import Callable, Iterable, Iterator
 from probe_exporter.metrics.catalogue import Family, Sample, state_set
 from probe_exporter.metrics.tedapi import CONFIG, CONTROLLER, SYSTEM, Twin
 from probe_exporter.readings import Readings
+from probe_exporter.readings.site import NET_METER_MODES
 from probe_exporter.readings.status import OPERATION_MODES, UPDATE_STATES
 from probe_exporter.readings.tedapi_components import DeviceAlert
-from probe_exporter.readings.tedapi_config import EXPORT_RULES, ConfiguredMeter, SiteConfig
+from probe_exporter.readings.tedapi_config import ConfiguredMeter, SiteConfig
 from probe_exporter.readings.tedapi_controller import (
     CONTACTOR_GRID_STATES,
     ISLAND_MODES,
+    ContactorLine,
     Controller,
-    Line,
     PhaseReading,
 )
 from probe_exporter.readings.tedapi_system import SystemInfo
 
 
-def _line(name: str, documentation: str, value: Callable[[Line], float | None]) -> Family:
+def _line(name: str, documentation: str, value: Callable[[ContactorLine], float | None]) -> Family:
     """One sample a phase that is there."""
 
     def samples(controller: Controller) -> Iterator[Sample]:
@@ -120,13 +121,7 @@ FAMILIES: tuple[Family, ...] = (
         "powerwall_site_export_rule",
         "State set of what may be exported to the grid (tedapi/config: site_info.customer_preferred_export_rule).",
         lambda config: config.export_rule,
-        EXPORT_RULES,
-    ),
-    CONFIG.states(
-        "powerwall_site_net_meter_mode",
-        "State set of the net metering mode (tedapi/config: site_info.net_meter_mode).",
-        lambda config: config.net_meter_mode,
-        EXPORT_RULES,
+        NET_METER_MODES,
     ),
     CONFIG.value(
         "powerwall_site_grid_charging_allowed",
@@ -185,6 +180,11 @@ def _mode(readings: Readings) -> Iterator[Sample]:
 def _mode_states(readings: Readings) -> Iterator[Sample]:
     if readings.tedapi_config is not None:
         yield from state_set(readings.tedapi_config.mode, OPERATION_MODES)
+
+
+def _net_meter_mode(readings: Readings) -> Iterator[Sample]:
+    if readings.tedapi_config is not None:
+        yield from state_set(readings.tedapi_config.net_meter_mode, NET_METER_MODES)
 
 
 def _site_info(readings: Readings) -> Iterator[Sample]:
@@ -257,7 +257,7 @@ def _phases(readings: Readings, value: Callable[[PhaseReading], float | None]) -
         for place, phase in enumerate(measured.get(meter.type, ())):
             number = value(phase)
             if number is not None and meter.transformers[place : place + 1] == (True,):
-                yield (meter.category, meter.type, meter.serial, phase.phase), number
+                yield (meter.category, meter.type, meter.serial, "", phase.phase), number
 
 
 def _phase_twin(name: str, origin: str, value: Callable[[PhaseReading], float | None]) -> Twin:
@@ -271,7 +271,7 @@ def _transformer_twin(
         for meter in _meters(readings):
             for place, flag in enumerate(flags(meter)):
                 if flag is not None:
-                    yield (meter.category, meter.type, meter.serial, str(place + 1)), float(flag)
+                    yield (meter.category, meter.type, meter.serial, "", str(place + 1)), float(flag)
 
     return Twin(name, CONFIG.endpoint, origin, read)
 
@@ -279,7 +279,7 @@ def _transformer_twin(
 def _scales(readings: Readings) -> Iterator[Sample]:
     for meter in _meters(readings):
         if meter.scale is not None:
-            yield (meter.category, meter.type, meter.serial), meter.scale
+            yield (meter.category, meter.type, meter.serial, ""), meter.scale
 
 
 def _one(value: float | None) -> Iterable[Sample]:
@@ -315,6 +315,7 @@ TWINS: tuple[Twin, ...] = (
         "site_info.nominal_system_power_ac",
         lambda config: config.nominal_power,
     ),
+    Twin("powerwall_site_net_meter_mode", CONFIG.endpoint, "site_info.net_meter_mode", _net_meter_mode),
     Twin("powerwall_site_info", CONFIG.endpoint, "site_info", _site_info),
     _config_twin("powerwall_customer_registered", "customer.registered", lambda config: config.registered),
     Twin("powerwall_sitemaster_running", CONTROLLER.endpoint, "system.sitemanagerStatus.isRunning", _running),

@@ -11,13 +11,13 @@ from typing import Final
 
 from probe_exporter.readings.app_scale import app_ratio
 from probe_exporter.readings.payload import Payload
+from probe_exporter.readings.site import NET_METER_MODES
 from probe_exporter.readings.status import OPERATION_MODES
 from probe_exporter.readings.tedapi_signals import KILOWATT, KILOWATT_HOUR, serial_of
 
 EXPANSION: Final = "expansion"
 """The type of a pack that is listed as an expansion: the gateway has no word for it."""
 
-EXPORT_RULES: Final = ("battery_ok", "pv_only", "never")
 
 _ANY: Final = "*"
 _NOWHERE: Final = "none"
@@ -110,8 +110,8 @@ def parse_tedapi_config(payload: Payload, read_at: float) -> SiteConfig:
         meter_min_power=_limit(site, "min_site_meter_power_ac"),
         nominal_energy=site.number("nominal_system_energy_ac", KILOWATT_HOUR),
         nominal_power=site.number("nominal_system_power_ac", KILOWATT),
-        export_rule=site.word("customer_preferred_export_rule", EXPORT_RULES),
-        net_meter_mode=site.word("net_meter_mode", EXPORT_RULES),
+        export_rule=site.word("customer_preferred_export_rule", NET_METER_MODES),
+        net_meter_mode=site.word("net_meter_mode", NET_METER_MODES),
         grid_charging_allowed=not forbidden if site.is_object else None,
         solar_curtailment=bool(site.flag("on_grid_solar_curtailment_enabled")) if site.is_object else None,
         grid=grid if any(grid) else (),

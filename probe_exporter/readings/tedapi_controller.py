@@ -33,7 +33,7 @@ _DEVICE_ALERT: Final = "_a"
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class ContactorLine:
     """One phase at the contactor, a to c: V and Hz on the side of the grid and of the home."""
 
     phase: str
@@ -100,7 +100,7 @@ class Controller:
     island_mode: str | None
     grid_ok: bool | None
     microgrid_ok: bool | None
-    lines: tuple[Line, ...]
+    lines: tuple[ContactorLine, ...]
     meters: tuple[tuple[str, tuple[PhaseReading, ...]], ...]
     blocks: tuple[DisabledBlock, ...]
     alerts: tuple[DeviceAlert, ...] | None
@@ -178,7 +178,7 @@ def _grid_state(islander: Payload) -> str | None:
     return word.removeprefix(_GRID_PREFIX) if word else None
 
 
-def _lines(islander: Payload) -> Iterator[Line]:
+def _lines(islander: Payload) -> Iterator[ContactorLine]:
     """Lines with a voltage on one side at least; in an outage that of the grid is a true 0, and has no frequency."""
     if islander.flag("isMIA"):
         return
@@ -190,7 +190,7 @@ def _lines(islander: Payload) -> Iterator[Line]:
             islander.number(f"ISLAND_FreqL{number}_{side}") if (volts or 0.0) >= _PRESENT else None
             for side, volts in (("Main", grid), ("Load", home))
         )
-        yield Line(phase, grid, grid_hertz or None, home, home_hertz or None)
+        yield ContactorLine(phase, grid, grid_hertz or None, home, home_hertz or None)
 
 
 def _meters(sync: Payload) -> Iterator[tuple[str, tuple[PhaseReading, ...]]]:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from probe_exporter.simulator.profiles import ProfileName
 
 _PORTS: Final = 65_536
+VILLA: Final = "villa"
+"""The scenario that is one home, and the name of that home."""
 _NAMES: Final = ("home", "cabin", "workshop")
 _SCENARIOS: Final[dict[str, tuple[ProfileName, ...]]] = {
     "mixed": ("pw2", "pwplus", "pw3"),
@@ -28,6 +30,7 @@ _SCENARIOS: Final[dict[str, tuple[ProfileName, ...]]] = {
     "pw3": ("pw3",),
     "legacy": ("legacy",),
     "outage": ("pw2", "pwplus"),
+    VILLA: ("pw2", "pwplus"),
 }
 """The profiles of living sites that a scenario deals out in turn."""
 
@@ -52,8 +55,9 @@ _SCENARIOS: Final[dict[str, tuple[ProfileName, ...]]] = {
     metavar="NAME|PATH",
     default="mixed",
     show_default=True,
-    help="mixed: living sites of several kinds; pw2, pwplus, pw3, legacy: of one kind; outage: without the grid; or "
-    "the path of a file that record wrote, or of a folder of payloads.",
+    help="mixed: living sites of several kinds; pw2, pwplus, pw3, legacy: of one kind; outage: without the grid; "
+    "villa: all gateways in one home, with a tariff that the batteries follow; or the path of a file that record "
+    "wrote, or of a folder of payloads.",
 )
 @click.option(
     "--fault",
@@ -93,7 +97,8 @@ def simulate(
 ) -> None:
     """Simulate gateways on this machine, over real TLS, until Ctrl-C.
 
-    Prints where the configuration that fits them was written, and what to run. Nothing leaves the machine.
+    Prints where the configuration that fits them was written, and what to run. Nothing leaves the machine. The signal
+    USR1 takes the grid away from the living sites, and gives it back.
     """
     settings.start_logging("warning")
     if write is not None and write.exists():
@@ -113,7 +118,8 @@ def simulate(
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="simulated-")))
         path = write or folder / "gateways.yaml"
         # Not the user's own state: what was known of simulated gateways is wrong when they start again.
-        farm.write_config(path, state_directory=folder / "state")
+        farm.write_config(path, state_directory=folder / "state", **_home_of(scenario))
+        signal.signal(signal.SIGUSR1, lambda *_: _toggle_grid(farm.gateways))
         click.echo(_welcome(farm.gateways, path, listen_address if serving else None))
         if serving:
             _serve(settings, path, listen_address)
@@ -139,10 +145,16 @@ def gateway_name(index: int) -> str:
 def _system(scenario: str, index: int) -> System:
     """What stands behind the gateway with an index from 0. Raises Refusal for a scenario that does not exist."""
     from probe_exporter.simulator import LivingSite
+    from probe_exporter.simulator.strategies import following, villa_tariff
 
     if scenario in _SCENARIOS:
         profiles = _SCENARIOS[scenario]
-        site = LivingSite(seed=index + 1, batteries=1 + index % 2, profile=profiles[index % len(profiles)])
+        site = LivingSite(
+            seed=index + 1,
+            batteries=1 + index % 2,
+            profile=profiles[index % len(profiles)],
+            strategy=following(villa_tariff()) if scenario == VILLA else None,
+        )
         if scenario == "outage":
             site.outage()
         return site
@@ -150,6 +162,23 @@ def _system(scenario: str, index: int) -> System:
     if not path.exists():
         raise Refusal(f"no such scenario: give {', '.join(_SCENARIOS)}, or the path of a recording")
     return _recorded(path)
+
+
+def _home_of(scenario: str) -> dict[str, Any]:
+    """Return what the configuration says of a scenario that is one home."""
+    from probe_exporter.simulator.strategies import VILLA_TARIFF
+
+    return {"home": VILLA, "tariff": VILLA_TARIFF} if scenario == VILLA else {}
+
+
+def _toggle_grid(gateways: dict[str, SimulatedGateway]) -> None:
+    """Take the grid away from all living sites, or give it back to all."""
+    from probe_exporter.simulator import LivingSite
+
+    sites = [one.system for one in gateways.values() if isinstance(one.system, LivingSite)]
+    out = not any(site.off_grid for site in sites)
+    for site in sites:
+        site.outage(out)
 
 
 def _recorded(path: Path) -> System:

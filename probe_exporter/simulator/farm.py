@@ -81,10 +81,15 @@ class Farm:
         task.add_done_callback(self._tasks.discard)
 
     def write_config(
-        self, path: Path, listen_address: str | None = None, state_directory: Path | None = None
+        self,
+        path: Path,
+        listen_address: str | None = None,
+        state_directory: Path | None = None,
+        home: str | None = None,
+        tariff: Mapping[str, Any] | None = None,
     ) -> None:
         """As the function `write_config`, for all gateways of this farm."""
-        write_config(self.gateways, path, listen_address, state_directory)
+        write_config(self.gateways, path, listen_address, state_directory, home, tariff)
 
 
 def write_config(
@@ -92,8 +97,13 @@ def write_config(
     path: Path,
     listen_address: str | None = None,
     state_directory: Path | None = None,
+    home: str | None = None,
+    tariff: Mapping[str, Any] | None = None,
 ) -> None:
-    """A configuration file for these gateways, readable by its owner only. Raises OSError, also where one exists."""
+    """A configuration file for these gateways, readable by its owner only. Raises OSError, also where one exists.
+
+    ``home`` is the one that all of them share, ``tariff`` the section of the tariff that all of them have.
+    """
     document: dict[str, Any] = {}
     if state_directory is not None:
         document["state_directory"] = str(state_directory)
@@ -109,6 +119,11 @@ def write_config(
         }
         for name, gateway in gateways.items()
     }
+    if home is not None:
+        for gateway in document["gateways"].values():
+            gateway["home"] = home
+    if tariff is not None:
+        document["tariffs"] = {"default": dict(tariff)}
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch(mode=0o600, exist_ok=False)
     path.write_text(yaml.safe_dump(document, sort_keys=False), "utf-8")

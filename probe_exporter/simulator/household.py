@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from probe_exporter.simulator.profiles import Profile
+from probe_exporter.simulator.strategies import Load, Strategy
 
 EFFICIENCY: Final = 0.953
 """Of charging, and of discharging: nine tenths there and back."""
@@ -88,6 +89,10 @@ class Household:
     solar_power: float = 0.0
     curtailed: bool = False
     """Whether more sun shines than house and batteries take off the grid."""
+    strategy: Strategy | None = None
+    """What the batteries do on the grid; without it they feed the house and store the surplus."""
+    appliance: Load | None = None
+    """What comes on top of the house's demand."""
 
     @classmethod
     def settled(cls, profile: Profile, seed: int, batteries: int) -> Household:
@@ -151,12 +156,14 @@ class Household:
     def step(self, moment: float, seconds: float) -> None:
         """Move on by ``seconds`` that lie around the Unix time ``moment``."""
         hours = seconds / 3600.0
-        wanted = self.demand(moment)
+        wanted = self.demand(moment) + (0.0 if self.appliance is None else self.appliance(moment))
         sun = self.sunshine(moment)
         floor = 0.0 if self.islanded else RESERVE / 100.0
         give = [pack.dischargeable(hours, floor) for pack in self.packs]
         take = [pack.chargeable(hours) for pack in self.packs]
         gap = wanted - sun
+        if self.strategy is not None and not self.islanded:
+            gap = self.strategy(moment, gap)
         shares = _shared(min(gap, sum(give)), give) if gap >= 0.0 else _shared(max(gap, -sum(take)), take)
         for pack, watts in zip(self.packs, shares, strict=True):
             pack.flow(watts, hours)

@@ -11,6 +11,7 @@ from probe_exporter.simulator.documents import DOCUMENTS, LEGACY
 from probe_exporter.simulator.household import Household
 from probe_exporter.simulator.moment import Moment
 from probe_exporter.simulator.profiles import PROFILES, ProfileName
+from probe_exporter.simulator.strategies import Load, Strategy
 from probe_exporter.simulator.system import NOT_FOUND, PUBLIC, SimulatedAnswer, document
 
 _STEP: Final = 60.0
@@ -35,6 +36,8 @@ class LivingSite:
         profile: ProfileName = "pw2",
         clock: Clock | None = None,
         history: float = 86_400.0,
+        strategy: Strategy | None = None,
+        appliance: Load | None = None,
     ) -> None:
         if batteries < 1:
             raise ValueError("a site has at least one battery")
@@ -42,6 +45,8 @@ class LivingSite:
         self.seed = seed
         self.name = f"Simulated Home {seed}"
         self.household = Household.settled(self.profile, seed, batteries)
+        self.household.strategy = strategy
+        self.household.appliance = appliance
         self.public: frozenset[str] | None = None if profile == "legacy" else PUBLIC
         self._clock = clock or SystemClock()
         self._lock = threading.Lock()
@@ -77,6 +82,11 @@ class LivingSite:
             self.household.islanded = out or returning
             self._transition = returning
             self.household.step(self._now, 1e-6)
+
+    @property
+    def off_grid(self) -> bool:
+        """True during an outage."""
+        return self.household.islanded
 
     def reboot(self) -> None:
         """Start the uptime anew."""

@@ -309,7 +309,16 @@ def test_a_process_without_descriptors_rests_and_still_answers(tmp_path: Path) -
         kept.sock = clients[0]
         time.sleep(0.5)
         before = seconds(running)
-        for path in ("/", "/gateways/home", "/config", "/sd", "/metrics", "/style.css", "/nowhere", "/probe"):
+        for path in (
+            "/",
+            "/gateways/home",
+            "/config",
+            "/sd",
+            "/metrics",
+            "/style.css",
+            "/probe",
+            "/probe?target=home",
+        ):
             kept.request("GET", path)
             answer = kept.getresponse()
             answer.read()
@@ -317,7 +326,11 @@ def test_a_process_without_descriptors_rests_and_still_answers(tmp_path: Path) -
         time.sleep(2.0)
         assert seconds(running) - before < 1.5
         assert "no connection can be accepted now" in running.log
+        running.process.send_signal(signal.SIGHUP)
+        wait(lambda: "cannot be read: too many open files" in running.log, "the refused reload")
         assert len(running.log.splitlines()) < 20
         stack.close()
         wait(lambda: running.accepts() and running.get()[0] == 200, "an answer to a new client")
+        running.process.send_signal(signal.SIGHUP)
+        wait(lambda: RELOADED in running.log, "the reload")
         assert running.end() == 0

@@ -43,6 +43,8 @@ from probe_exporter.sources import (
 )
 from probe_exporter.tariff_section import WrittenTariff
 from probe_exporter.tariffs import Tariff
+from probe_exporter.tedapi_access import TedapiReader
+from probe_exporter.tedapi_section import TedapiPart
 from probe_exporter.values import Address
 
 __all__ = [
@@ -145,7 +147,9 @@ class _Loading:
         self._unmatched: list[str] = []
         self._files = files
         secrets = self._warnings if without_secrets else self._mistakes
-        self._access = AccessReader(References(files), self._mistakes, self._warnings, unread=secrets)
+        references = References(files)
+        self._access = AccessReader(references, self._mistakes, self._warnings, unread=secrets)
+        self._tedapi = TedapiReader(references, self._mistakes, self._warnings, secrets)
         self._modules: dict[str, Module] = {DEFAULT_MODULE: Module()}
         self._shared: dict[str, Declared] = {}
         self._gateways: dict[str, GatewayConfig] = {}
@@ -345,6 +349,7 @@ class _Loading:
                 place.below("module"), f"there is no such module{hint}; define it below modules:"
             )
         gateway = replace(gateway, prices=self._prices(place, gateway.tariff))
+        gateway = self._tedapi.applied(place, gateway, sections.take(TedapiPart, found), self._modules)
         if gateway.home is not None:
             if gateway.labels.get("home", gateway.home) != gateway.home:
                 self._mistakes.add(

@@ -20,6 +20,7 @@ from probe_exporter.secrets import Secret
 from probe_exporter.sections import Section, key
 from probe_exporter.tariff_section import PRICE, TARIFF
 from probe_exporter.tariffs import Tariff
+from probe_exporter.tedapi_section import TEDAPI, TedapiConfig, TedapiPart
 from probe_exporter.values import Address, HiddenKeyError, Kind, as_mapping, one_or_many, suggestion, text
 
 COLLECTORS = ("core", "meters", "grid", "site", "network", "solar", "tedapi", "tariff")
@@ -193,6 +194,7 @@ class GatewayConfig:
     ``tls_cert_file`` is set even while the file does not exist; then ``pin`` is None and ``pin_missing`` true, and
     nobody may connect without validation instead. ``retry_*`` (s) are None where the module's hold. ``capacity`` is
     in joules. ``prices`` is the tariff that ``tariff``, or else the one called ``default``, leads to.
+    ``tedapi`` is what its section leads to.
     """
 
     name: str
@@ -235,6 +237,7 @@ class GatewayConfig:
         otherwise="the one called `default`, if there is one",
     )
     prices: Tariff | None = None
+    tedapi: TedapiConfig | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,13 +279,14 @@ TOP = Section(Top)
 GATEWAY_FILE = Section(GatewayFile)
 WEB = Section(WebConfig)
 MODULE = Section(Module, Access)
-GATEWAY = Section(GatewayConfig, Access, OwnPin)
+GATEWAY = Section(GatewayConfig, Access, OwnPin, TedapiPart)
 
 SECTIONS = {
     "top": TOP,
     "web": WEB,
     "modules": MODULE,
     "gateways": GATEWAY,
+    "tedapi": TEDAPI,
     "tariffs": TARIFF,
     "prices": PRICE,
 }

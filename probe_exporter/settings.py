@@ -98,4 +98,6 @@ def _show_gateway(gateway: GatewayConfig) -> dict[str, object]:
         shown["tls_cert_file"] = str(gateway.tls_cert_file)
     elif gateway.pin is not None:
         shown["tls_fingerprint"] = "sha256:" + gateway.pin.sha256.hex()
+    if gateway.tedapi is not None:
+        shown["tedapi"] = gateway.tedapi.shown()
     return shown

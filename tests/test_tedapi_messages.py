@@ -34,8 +34,8 @@ from probe_exporter.errors import (
     UnknownKeyError,
 )
 from probe_exporter.secrets import Secret
-from probe_exporter.tedapi.queries import installed_file, load_queries
-from probe_exporter.tedapi.questions import Din, Question, variables
+from probe_exporter.tedapi_queries import installed_file, load_queries
+from probe_exporter.tedapi_questions import Din, Question, variables
 from tests.tedapi_parts import FOLLOWER, LEADER, key, needs_extra, pem, queries
 
 pytestmark = needs_extra
@@ -218,32 +218,32 @@ class TestTheKey:
     @pytest.mark.parametrize(
         ("text", "problem"),
         [
-            (b"", "holds no private key in PEM form"),
+            (b"", "does not hold a private key in PEM form"),
             (
                 b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
-                "holds no private key in PEM form",
+                "does not hold a private key in PEM form",
             ),
         ],
     )
     def test_that_is_none(self, text: bytes, problem: str) -> None:
-        from probe_exporter.tedapi.signing import check_key
+        from probe_exporter.tedapi_keys import rsa_key
 
         with pytest.raises(ValueError, match=problem):
-            check_key(text)
+            rsa_key(text)
 
     def test_of_another_kind(self) -> None:
         from cryptography.hazmat.primitives import serialization
         from cryptography.hazmat.primitives.asymmetric import ec
 
-        from probe_exporter.tedapi.signing import check_key
+        from probe_exporter.tedapi_keys import rsa_key
 
         private = ec.generate_private_key(ec.SECP256R1())
         formats = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8)
         with pytest.raises(ValueError, match="is not an RSA key"):
-            check_key(private.private_bytes(*formats, serialization.NoEncryption()))
+            rsa_key(private.private_bytes(*formats, serialization.NoEncryption()))
         locked = key().private_bytes(*formats, serialization.BestAvailableEncryption(b"secret"))
         with pytest.raises(ValueError, match="is encrypted"):
-            check_key(locked)
+            rsa_key(locked)
 
 
 class TestTheQueryFile:
@@ -489,7 +489,7 @@ def test_nothing_is_imported_without_need() -> None:
     """The command line, the fleet and the catalogue start without the extra's packages."""
     program = (
         "import sys, probe_exporter.cli, probe_exporter.fleet, probe_exporter.probe, probe_exporter.metrics\n"
-        "import probe_exporter.tedapi, probe_exporter.tedapi.queries\n"
+        "import probe_exporter.tedapi, probe_exporter.tedapi_queries\n"
         "print([name for name in sys.modules if name.startswith(('tesla_protocol', 'google.protobuf', 'pypowerwall'))])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

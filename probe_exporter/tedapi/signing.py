@@ -12,14 +12,14 @@ import uuid
 from collections.abc import Mapping
 from typing import Final
 
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.asymmetric import padding
 from tesla_protocol.energy_device import signed_message_pb2
 
 from probe_exporter.tedapi.messages import envelope
-from probe_exporter.tedapi.queries import Query
-from probe_exporter.tedapi.questions import Din, Question
+from probe_exporter.tedapi_keys import rsa_key
+from probe_exporter.tedapi_queries import Query
+from probe_exporter.tedapi_questions import Din, Question
 
 LIFE: Final = 12
 """Seconds for which a signed message is good."""
@@ -31,7 +31,7 @@ class SigningKey:
     __slots__ = ("__key", "_public")
 
     def __init__(self, pem: bytes) -> None:
-        self.__key = _private_key(pem)
+        self.__key = rsa_key(pem)
         self._public = self.__key.public_key().public_bytes(
             serialization.Encoding.DER, serialization.PublicFormat.PKCS1
         )
@@ -49,27 +49,6 @@ class SigningKey:
         )
         data: bytes = message.SerializeToString()
         return data
-
-
-def check_key(pem: bytes) -> None:
-    """Raise ValueError, with a sentence that says what to do, where ``pem`` does not hold a key that can sign."""
-    _private_key(pem)
-
-
-def _private_key(pem: bytes) -> rsa.RSAPrivateKey:
-    try:
-        key = serialization.load_pem_private_key(pem, password=None)
-    except TypeError:
-        raise ValueError(
-            "the key is encrypted; write it without a passphrase, readable by its owner only"
-        ) from None
-    except (ValueError, UnsupportedAlgorithm):
-        raise ValueError(
-            "the file holds no private key in PEM form; name the key that was registered"
-        ) from None
-    if not isinstance(key, rsa.RSAPrivateKey):
-        raise ValueError("the key is not an RSA key; Tesla registers RSA keys of 4096 bits for a gateway")
-    return key
 
 
 def _signed_bytes(asked: bytes, din: Din, expires_at: int) -> bytes:

@@ -1,0 +1,205 @@
+"""``tedapi:`` in a configuration: what it leads to, every mistake with its remedy, and nothing of a secret."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from probe_exporter import tedapi_access, tedapi_queries
+from probe_exporter.config import Config, load_config
+from probe_exporter.errors import ConfigurationError
+from probe_exporter.tedapi_questions import Question
+from tests.tedapi_parts import LEADER, key_file, needs_extra
+
+pytestmark = needs_extra
+MARKER = "MARKER-secret"
+
+
+def load(folder: Path, tedapi: object, **gateway: object) -> Config:
+    home = {"gateway_address": "192.0.2.10", "tls_fingerprint": "sha256:" + "ab" * 32, **gateway}
+    path = folder / "config.yaml"
+    path.write_text(yaml.safe_dump({"gateways": {"home": {**home, "tedapi": tedapi}}}), "utf-8")
+    path.chmod(0o600)
+    return load_config(path, environment={})
+
+
+def mistakes(folder: Path, tedapi: object, **gateway: object) -> list[str]:
+    with pytest.raises(ConfigurationError) as caught:
+        load(folder, tedapi, **gateway)
+    assert MARKER not in str(caught.value)
+    return [f"{one.path}: {one.problem}" for one in caught.value.mistakes]
+
+
+def test_a_key_for_the_home_network(tmp_path: Path) -> None:
+    key_file(tmp_path)
+    config = load(tmp_path, {"rsa_key_file": "key.pem", "din": LEADER}, login_password=MARKER)
+    tedapi = config.gateways["home"].tedapi
+    assert tedapi is not None
+    assert (tedapi.password, tedapi.pin, tedapi.pin_missing) == (None, None, False)
+    assert set(tedapi.queries) == {Question.CONTROLLER, Question.COMPONENTS}
+    assert tedapi.keys.request_timeout == 15.0
+    assert "PRIVATE" not in repr(config)
+    assert config.warnings == ()
+
+
+def test_the_password_of_the_label(tmp_path: Path) -> None:
+    keys = {"gateway_password": MARKER, "gateway_address": "192.168.91.1", "request_timeout": "20s"}
+    config = load(tmp_path, keys)
+    tedapi = config.gateways["home"].tedapi
+    assert tedapi is not None
+    assert tedapi.password is not None
+    assert tedapi.password.reveal() == MARKER
+    assert any("TLS is not validated at the address of TEDAPI" in str(warning) for warning in config.warnings)
+    shown = yaml.safe_load(config.as_yaml())["gateways"]["home"]["tedapi"]
+    assert shown == {
+        "gateway_password": "<secret>",
+        "gateway_address": "192.168.91.1",
+        "request_timeout": "20s",
+    }
+    assert MARKER not in config.as_yaml() + repr(config)
+
+
+def test_a_pin_of_its_own_needs_no_warning(tmp_path: Path) -> None:
+    keys = {
+        "gateway_password": MARKER,
+        "gateway_address": "192.168.91.1",
+        "tls_fingerprint": "sha256:" + "cd" * 32,
+    }
+    config = load(tmp_path, keys, login_password=MARKER)
+    assert config.warnings == ()
+    tedapi = config.gateways["home"].tedapi
+    assert tedapi is not None
+    assert tedapi.pin is not None
+    assert tedapi.pin.sha256 == b"\xcd" * 32
+
+
+def test_a_certificate_that_is_not_there_yet(tmp_path: Path) -> None:
+    tedapi = load(tmp_path, {"gateway_password": MARKER, "tls_cert_file": "wifi.pem"}).gateways["home"].tedapi
+    assert tedapi is not None
+    assert tedapi.pin_missing
+
+
+def test_a_key_that_everybody_can_read(tmp_path: Path) -> None:
+    key_file(tmp_path).chmod(0o644)
+    config = load(tmp_path, {"rsa_key_file": "key.pem", "din": LEADER}, login_password=MARKER)
+    assert any("chmod o-rwx" in str(warning) for warning in config.warnings)
+
+
+def test_a_module_without_the_collector(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    document = {
+        "modules": {"small": {"collectors": ["meters"]}},
+        "gateways": {
+            "home": {
+                "gateway_address": "192.0.2.10",
+                "module": "small",
+                "tedapi": {"gateway_password": MARKER},
+            }
+        },
+    }
+    path.write_text(yaml.safe_dump(document), "utf-8")
+    warnings = [str(warning) for warning in load_config(path, environment={}).warnings]
+    assert any("leaves the collector tedapi out" in warning for warning in warnings)
+
+
+ONE = (
+    "gateways.home.tedapi: must have exactly one of rsa_key_file (home network), gateway_password and "
+    "gateway_password_file (the gateway's own Wi-Fi)"
+)
+
+
+@pytest.mark.parametrize(
+    ("keys", "promised"),
+    [
+        ({}, [ONE]),
+        ({"gateway_password": MARKER, "gateway_password_file": "password"}, [ONE]),
+        ({"gateway_password": MARKER, "rsa_key_file": "key.pem", "din": LEADER}, [ONE]),
+        (
+            {"rsa_key_file": "key.pem"},
+            [
+                (
+                    "gateways.home.tedapi: has no din, and without login_password there is no way to ask for it; write the "
+                    "DIN of the label, such as 1707000-21-K--TG1234567890AB"
+                )
+            ],
+        ),
+        (
+            {"rsa_key_file": "absent.pem", "din": LEADER},
+            [
+                (
+                    "gateways.home.tedapi.rsa_key_file: the file cannot be read: no such file or directory; check path and "
+                    "permissions"
+                )
+            ],
+        ),
+        (
+            {"rsa_key_file": "password", "din": LEADER},
+            [
+                (
+                    "gateways.home.tedapi.rsa_key_file: the file does not hold a private key in PEM form; name the key "
+                    "that was registered"
+                )
+            ],
+        ),
+        (
+            {"gateway_password": MARKER, "din": MARKER},
+            ["gateways.home.tedapi.din: is not a DIN, which looks like 1707000-21-K--TG1234567890AB"],
+        ),
+        (
+            {"gateway_password": MARKER, "gateway_address": ["192.168.91.1", "192.0.2.9"]},
+            [
+                "gateways.home.tedapi.gateway_address: must be one address; a list is only for the gateway itself"
+            ],
+        ),
+        (
+            {"gateway_password": MARKER, "queries_file": "password"},
+            [
+                (
+                    "gateways.home.tedapi.queries_file: is not JSON; use V2024_06.json of pypowerwall 0.22 or 0.23, which "
+                    "`pip install 'powerwall-probe-exporter[tedapi]'` brings"
+                )
+            ],
+        ),
+        (
+            {"gateway_password": MARKER, "queries_file": "absent.json"},
+            [
+                (
+                    "gateways.home.tedapi.queries_file: the file cannot be read: no such file or directory; check path and "
+                    "permissions"
+                )
+            ],
+        ),
+        (
+            {"gateway_password": MARKER, "tls_cert_file": "c.pem", "tls_fingerprint": "sha256:" + "cd" * 32},
+            ["gateways.home.tedapi.tls_fingerprint: tls_cert_file is given too; keep one of them"],
+        ),
+        (
+            {"gateway_password": [MARKER]},
+            ["gateways.home.tedapi.gateway_password: must be a text, not a list or"],
+        ),
+        ({"gateway_pasword": MARKER}, ["gateways.home.tedapi.gateway_pasword: unknown key, did you mean"]),
+        ([MARKER], ["gateways.home.tedapi: must be a mapping"]),
+    ],
+)
+def test_mistakes(tmp_path: Path, keys: object, promised: list[str]) -> None:
+    key_file(tmp_path)
+    (tmp_path / "password").write_text(MARKER, "utf-8")
+    told = mistakes(tmp_path, keys)
+    assert len(told) == len(promised)
+    for message, expected in zip(told, promised, strict=True):
+        assert message.startswith(expected)
+
+
+def test_without_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tedapi_access, "extra_installed", lambda: False)
+    (told,) = mistakes(tmp_path, {"gateway_password": MARKER})
+    assert told.endswith("run: pip install 'powerwall-probe-exporter[tedapi]'")
+
+
+def test_without_the_query_texts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tedapi_queries, "_PACKAGE", "no-such-package-anywhere")
+    (told,) = mistakes(tmp_path, {"gateway_password": MARKER})
+    assert "no query texts are found: run pip install" in told
+    assert "queries_file" in told

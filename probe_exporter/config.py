@@ -17,6 +17,7 @@ import voluptuous as vol
 
 from probe_exporter import schema, sections, tariff_section, values
 from probe_exporter.access import AccessReader, Declared
+from probe_exporter.conflicts import note_conflicts
 from probe_exporter.environment import environment_source
 from probe_exporter.errors import ConfigurationError, Mistake
 from probe_exporter.schema import (
@@ -178,7 +179,8 @@ class _Loading:
         for source in self._gateway_files(place.below("gateway_files"), top.gateway_files or []):
             self._read_gateway_file(source)
         state = self._state_directory(place.below("state_directory"), top.state_directory)
-        self._cross_check()
+        note_conflicts(self._gateways, self._gateway_places, self._mistakes)
+        self._note_idle_modules()
         if not self._gateways and not top.gateway_files and not self._mistakes.notes:
             self._mistakes.add(place, _NO_GATEWAYS)
         if self._mistakes.notes:
@@ -278,6 +280,12 @@ class _Loading:
             module = sections.take(Module, found, name=name, timeout_is_default="timeout" not in found)
             self._check_scrape_times(here, module)
             self._modules[name] = with_default_timeout(module)
+
+    def _note_idle_modules(self) -> None:
+        used = {gateway.module for gateway in self._gateways.values()}
+        for name, shared in self._shared.items():
+            if name not in used and name != DEFAULT_MODULE:
+                self._warnings.add(shared.place, "no gateway uses this module; only ?module= reaches it")
 
     def _check_scrape_times(self, place: Place, module: Module) -> None:
         interval, timeout = module.scrape_interval, module.scrape_timeout
@@ -392,53 +400,6 @@ class _Loading:
         if os.path.exists(path) and not os.path.isdir(path):
             self._mistakes.add(place, "is not a directory; name one, or a path where one can be made")
         return path
-
-    # Between gateways
-
-    def _cross_check(self) -> None:
-        owners: dict[tuple[str, int], str] = {}
-        for name, gateway in self._gateways.items():
-            for index, address in enumerate(gateway.addresses):
-                owner = owners.setdefault(values.address_key(address), name)
-                if owner != name:
-                    place = self._address_place(name, index if len(gateway.addresses) > 1 else None)
-                    earlier = self._gateway_places[owner]
-                    self._mistakes.add(
-                        place, f"the gateway in {earlier} has this address already; remove one"
-                    )
-        for name in self._gateways:
-            owner = owners.get(values.address_in(name), name)
-            if owner != name and self._gateway_places[name].has("gateway_address"):
-                place, other = self._gateway_places[name], self._gateway_places[owner]
-                self._mistakes.add(place, f"this name is the address of the gateway in {other}; rename one")
-        self._check_homes()
-        used = {gateway.module for gateway in self._gateways.values()}
-        for name, shared in self._shared.items():
-            if name not in used and name != DEFAULT_MODULE:
-                self._warnings.add(shared.place, "no gateway uses this module; only ?module= reaches it")
-
-    def _check_homes(self) -> None:
-        """Note where one utility meter would have two tariffs."""
-        homes: dict[str, str] = {}
-        for name, gateway in self._gateways.items():
-            home = gateway.labels.get("home")
-            if home is None or gateway.prices is None:
-                continue
-            first = homes.setdefault(home, name)
-            if self._gateways[first].prices != gateway.prices:
-                place = self._gateway_places[name]
-                self._mistakes.add(
-                    place.below("tariff") if place.has("tariff") else place,
-                    f"has another tariff than the gateway in {self._gateway_places[first]}, which belongs to the same "
-                    "home; gateways of one home share one utility meter and one tariff",
-                )
-
-    def _address_place(self, name: str, index: int | None) -> Place:
-        place = self._gateway_places[name]
-        if not place.has("gateway_address"):
-            return place
-        place = place.below("gateway_address")
-        return place if index is None else place.below(index)
 
 
 def _is_bare(root: Mapping[str, object]) -> bool:

@@ -13,6 +13,7 @@ from probe_exporter.schema import DEFAULT_EMAIL, GatewayConfig, Module, WebConfi
 from probe_exporter.secrets import MASK
 from probe_exporter.sections import show
 from probe_exporter.tariff_section import WrittenTariff
+from probe_exporter.values import some_of
 
 TIME_BEYOND_RETRIES = 10.0
 """Seconds of a probe, where its ``timeout`` is not written, beyond ``retry_timeout``."""
@@ -50,7 +51,7 @@ class Config:
         """
         found = self.modules.get(gateway.module if module is None else module)
         if found is None:
-            known = ", ".join(self.modules)
+            known = some_of(self.modules)
             raise UnknownModuleError(f"no such module is configured; the configured ones are: {known}")
         if gateway.retry_interval is None and gateway.retry_timeout is None:
             return found

@@ -24,6 +24,8 @@ T = TypeVar("T")
 
 HTTPS_PORT = 443
 LONGEST_DURATION = 365 * 86400.0
+MOST_NAMES = 10
+"""How many names a message lists."""
 JOULES_PER_KWH = 3.6e6
 _LONGEST_TEXT = 4096
 _LONGEST_NAME = 128
@@ -295,6 +297,15 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     """Return ``, did you mean X?`` where something like the word is known, else nothing."""
     near = difflib.get_close_matches(word.lower().replace("-", "_"), list(known), n=1)
     return f", did you mean {near[0]}?" if near else ""
+
+
+def some_of(names: Iterable[str], near: str = "") -> str:
+    """Return at most ten of many names, the nearest to what was typed first, and how many more there are."""
+    known = list(names)
+    nearest = difflib.get_close_matches(near, known, n=3, cutoff=0.5) if near else []
+    ordered = list(dict.fromkeys([*nearest, *known]))
+    more = len(ordered) - MOST_NAMES
+    return ", ".join(ordered[:MOST_NAMES]) + (f" … and {more} more" if more > 0 else "")
 
 
 TEXT = Kind("text", text)

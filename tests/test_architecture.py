@@ -26,6 +26,7 @@ LAYERS = (
         "tariff_section",
         "tedapi_section",
         "access",
+        "conflicts",
         "tedapi_access",
         "environment",
         "sources",

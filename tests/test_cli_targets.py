@@ -424,3 +424,25 @@ def test_a_session_survives_a_restart(folder: Folder, gateways: dict[str, Simula
     for _ in range(3):
         assert run_program(f"--config.file={file}", "probe").code == 0
     assert gateway.counts.login_attempts == before + 1
+
+
+# Long lists of names
+
+
+def test_a_list_of_many_names_ends_after_ten_and_begins_with_the_nearest(folder: Folder) -> None:
+    for number in range(1, 301):
+        folder.add(f"site-{number}", f"127.0.0.1:{number}")
+    asked = folder.run("probe", "site_207")
+    assert asked.code == 2
+    assert "the name or address 'site_207'; there are: site-207, " in asked.stderr
+    assert asked.stderr.endswith(" … and 290 more\n")
+    unsaid = folder.run("fetchcert")
+    assert unsaid.code == 2
+    assert "which gateway? Give --all or one of: site-1, site-2, site-3, " in unsaid.stderr
+    assert unsaid.stderr.endswith("site-10 … and 290 more\n")
+
+
+def test_an_unknown_module_is_repeated_at_the_command_line(home: Folder) -> None:
+    result = home.run("probe", "--module", "pateint")
+    assert result.code == 2
+    assert "there is no module 'pateint'; there are: default" in result.stderr

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from probe_exporter import schema, typed_yaml
 from probe_exporter.config import Config, load_config
+from probe_exporter.environment import NAME, VARIABLES
 from probe_exporter.errors import ConfigurationError
 
 MARKER = "Marker7Secret"
@@ -61,12 +62,18 @@ def directory() -> Iterator[Path]:
         yield Path(name)
 
 
-def outcome(directory: Path, content: bytes) -> Config | ConfigurationError:
+def outcome(
+    directory: Path, content: bytes, variables: dict[str, str] | None = None
+) -> Config | ConfigurationError:
     """What loading these bytes gives; anything but a configuration or its mistakes is an error of the test."""
     path = directory / "probe_exporter.yaml"
     path.write_bytes(content)
+    return loaded(path, variables or {}, expand=variables is not None)
+
+
+def loaded(path: Path | None, variables: dict[str, str], *, expand: bool) -> Config | ConfigurationError:
     try:
-        config = load_config(path, environment={})
+        config = load_config(path, environment=variables, expand=expand)
     except ConfigurationError as error:
         return error
     config.as_yaml()
@@ -87,7 +94,24 @@ scalars = st.one_of(
     st.text(max_size=20),
     st.text(string.printable, max_size=20),
     st.sampled_from(
-        ["", "1s", "-1s", "0", "192.0.2.9", "core", "true", "default", "/", ":1", "*", "[", "~", "."]
+        [
+            "",
+            "1s",
+            "-1s",
+            "0",
+            "192.0.2.9",
+            "core",
+            "true",
+            "default",
+            "/",
+            ":1",
+            "*",
+            "[",
+            "~",
+            ".",
+            "${A}",
+            "a #b",
+        ]
     ),
     st.integers(),
     st.floats(),
@@ -144,6 +168,32 @@ def test_any_document(directory: Path, document: object) -> None:
     told(outcome(directory, yaml.safe_dump(document, allow_unicode=True).encode("utf-8", "replace")))
 
 
+@thorough
+@given(
+    value=st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=30),
+    place=st.sampled_from(["gateway_address", "login_password", "labels", "capacity", "module", "anything"]),
+)
+def test_any_value_of_a_variable_that_is_put_in(directory: Path, value: str, place: str) -> None:
+    content = f"gateways: {{home: {{gateway_address: 192.0.2.1, {place}: '${{A}}'}}}}"
+    told(outcome(directory, content.encode(), {"A": value}))
+
+
+@thorough
+@given(
+    variables=st.dictionaries(
+        st.sampled_from([NAME, *VARIABLES]),
+        st.one_of(
+            st.just(MARKER), st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
+        ),
+    )
+)
+def test_any_environment(variables: dict[str, str]) -> None:
+    text = told(loaded(None, {"POWERWALL_ADDRESS": "192.0.2.1", **variables}, expand=False))
+    shown = {"POWERWALL_NAME", "POWERWALL_ADDRESS", "POWERWALL_EMAIL", "POWERWALL_TLS_CERT_FILE"}
+    if not any(variables.get(name) == MARKER for name in shown):
+        assert MARKER not in text
+
+
 def edited(edits: list[tuple[int, int, str]]) -> bytes:
     text = GOOD
     for position, removed, added in edits:
@@ -173,7 +223,7 @@ def every_single_slip() -> Iterator[bytes]:
     """The file with each character taken out, doubled, or replaced by one that means something to YAML."""
     for position in range(len(GOOD)):
         yield (GOOD[:position] + GOOD[position + 1 :]).encode()
-        for character in ":{}[],\n #'\"&*!|>-?":
+        for character in ":{}[],\n #'\"&*!|>-?$\\\t":
             yield (GOOD[:position] + character + GOOD[position:]).encode()
 
 

@@ -7,6 +7,8 @@ import os
 import signal
 import threading
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -227,6 +229,32 @@ def test_a_swap_in_mid_load_mixes_no_versions(tmp_path: Path) -> None:
     assert all("change while they are read" in told for told in refused)
     assert all(len(found) == 1 for found in seen)
     assert len(versions(load_config(main, environment={}))) == 1
+
+
+# Pages
+
+
+def test_a_failed_reload_shows_on_the_page_until_one_succeeds(folder: Path) -> None:
+    hint = "The last reload failed"
+    with serving(folder, "--web.enable-lifecycle") as (url, _):
+        assert hint not in get(f"{url}/")
+        unmounted(folder)
+        assert post(f"{url}/-/reload") == 500
+        assert hint in get(f"{url}/")
+        assert f"\n{SUCCESS} 0.0\n" in get(f"{url}/metrics")
+        gateway(folder / "gateways.d", "south")
+        assert post(f"{url}/-/reload") == 200
+        assert hint not in get(f"{url}/")
+        assert f"\n{SUCCESS} 1.0\n" in get(f"{url}/metrics")
+
+
+def post(url: str) -> int:
+    """The status."""
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, method="POST"), timeout=15.0) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
 
 
 # Automatic reload

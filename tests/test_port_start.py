@@ -287,7 +287,7 @@ def test_no_page_makes_a_browser_reload_us(tmp_path: Path) -> None:
         configuration(tmp_path, "[")
         status, text = running.get("/-/reload", "POST")
         assert status == 500
-        assert "stays as it was" in text
+        assert "keeping the previous configuration" in text
 
 
 # Descriptors

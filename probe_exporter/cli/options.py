@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -25,9 +25,6 @@ Command = TypeVar("Command", bound="Callable[..., object]")
 
 LEVELS: Final = ("debug", "info", "warning", "error")
 STYLES: Final = ("text", "logfmt", "json")
-
-MOST_NAMES: Final = 10
-"""How many names an error lists."""
 
 LONGEST_PATIENCE: Final = 86400.0
 """Seconds that a person may ask to wait: polling overflows at 24 days."""
@@ -188,6 +185,8 @@ def complete_target(ctx: click.Context, parameter: click.Parameter, incomplete: 
 
 def choose_targets(config: Config, targets: tuple[str, ...], everything: bool) -> list[str]:
     """The names of the gateways that were asked for, each once. Raises Refusal where that is not clear."""
+    from probe_exporter.values import some_of
+
     names = list(config.gateways)
     if everything and targets:
         raise Refusal("give targets or --all, not both")
@@ -198,18 +197,10 @@ def choose_targets(config: Config, targets: tuple[str, ...], everything: bool) -
     return list(dict.fromkeys(_find(config, target) for target in targets))
 
 
-def some_of(names: Sequence[str], near: str = "") -> str:
-    """Return at most ten of many names, the nearest to what was typed first, and how many more there are."""
-    import difflib
-
-    nearest = difflib.get_close_matches(near, names, n=3, cutoff=0.5) if near else []
-    ordered = list(dict.fromkeys([*nearest, *names]))
-    more = len(ordered) - MOST_NAMES
-    return ", ".join(ordered[:MOST_NAMES]) + (f" … and {more} more" if more > 0 else "")
-
-
 def _find(config: Config, target: str) -> str:
     """Return the name of the gateway with this name or address. Raises Refusal."""
+    from probe_exporter.values import some_of
+
     if target in config.gateways:
         return target
     for name, gateway in config.gateways.items():
@@ -217,5 +208,15 @@ def _find(config: Config, target: str) -> str:
             return name
     raise Refusal(
         f"{config.origin}: there is no gateway with the name or address {target!r}; "
-        f"there are: {some_of(list(config.gateways), near=target)}"
+        f"there are: {some_of(config.gateways, near=target)}"
     )
+
+
+def check_module(config: Config, module: str | None) -> None:
+    """Raise Refusal where no module of that name is configured."""
+    from probe_exporter.values import some_of
+
+    if module is not None and module not in config.modules:
+        raise Refusal(
+            f"{config.origin}: there is no module {module!r}; there are: {some_of(config.modules, near=module)}"
+        )

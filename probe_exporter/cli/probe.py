@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from probe_exporter.cli.options import Settings, choose_targets, duration_option, with_targets
+from probe_exporter.cli.options import Settings, check_module, choose_targets, duration_option, with_targets
 from probe_exporter.cli.progress import over_targets
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ def probe(
         logging.getLogger("probe_exporter.probe").setLevel(logging.ERROR)
     started = time.monotonic()
     config = settings.load()
+    check_module(config, module)
     results = _probe(config, choose_targets(config, targets, everything), module, timeout)
     click.echo(_rendered(results, style), nl=False)
     for result in results:

@@ -174,7 +174,7 @@ class Application:
             raise OverloadedError
         problem = await self._reloading.reload()
         if problem is not None:
-            return Answer(500, f"the configuration stays as it was:\n{problem}\n".encode())
+            return Answer(500, f"reload failed, keeping the previous configuration:\n{problem}\n".encode())
         return Answer.line(200, "configuration reloaded")
 
     def _resize(self) -> None:
@@ -208,7 +208,8 @@ class Application:
 
     async def _index(self, request: Request) -> Answer:
         request.refuse_others()
-        return pages.fleet_page(self._fleet, self._links)
+        failed = self._reloading is not None and self._reloading.failed
+        return pages.fleet_page(self._fleet, self._links, reload_failed=failed)
 
     async def _gateway(self, request: Request) -> Answer:
         site = self._fleet.sites.get(request.path.removeprefix(_GATEWAY_PAGES))

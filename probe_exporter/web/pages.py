@@ -81,10 +81,10 @@ class Links:
     metrics_path: str
 
 
-def fleet_page(fleet: Fleet, links: Links) -> Answer:
+def fleet_page(fleet: Fleet, links: Links, *, reload_failed: bool = False) -> Answer:
     """The fleet at a glance, the troubled first."""
     rows = sorted((_row(site) for site in fleet.sites.values()), key=lambda row: (row.rank, row.name))
-    return _page("fleet.html", rows=rows, links=links, counts=_counts(rows))
+    return _page("fleet.html", rows=rows, links=links, counts=_counts(rows), reload_failed=reload_failed)
 
 
 def gateway_page(site: Site, links: Links) -> Answer:

@@ -20,7 +20,7 @@ Read = Callable[[], Callable[[], None]]
 
 
 class Reloading:
-    """One reload at a time; ``after`` each that succeeds, a call.
+    """One reload at a time; ``after`` each that succeeds, a call. ``failed`` tells of the last one.
 
     A thread reads the files: those of a large fleet take seconds.
     """
@@ -33,6 +33,7 @@ class Reloading:
         self._reading: Future[Callable[[], None]] | None = None
         self._turn = asyncio.Lock()
         self._closed = False
+        self.failed = False
         self._first_signal = 0.0
         self._due: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[str | None]] = set()
@@ -67,8 +68,10 @@ class Reloading:
                 self._reading = self._thread.submit(self._read)
                 adopt = await asyncio.wrap_future(self._reading)
             except ProbeExporterError as error:
+                self.failed = True
                 return str(error)
             adopt()
+            self.failed = False
             self._after()
             return None
 

@@ -1,0 +1,51 @@
+"""What two gateways of one configuration must not both have: an address, a name, a home with two tariffs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from probe_exporter import values
+from probe_exporter.schema import GatewayConfig
+from probe_exporter.sources import Notes, Place
+
+
+def note_conflicts(
+    gateways: Mapping[str, GatewayConfig], places: Mapping[str, Place], mistakes: Notes
+) -> None:
+    """Note each gateway that has what another one above it has already. ``places`` are theirs, by name."""
+    owners: dict[tuple[str, int], str] = {}
+    for name, gateway in gateways.items():
+        for index, address in enumerate(gateway.addresses):
+            owner = owners.setdefault(values.address_key(address), name)
+            if owner != name:
+                place = _address_place(places[name], index if len(gateway.addresses) > 1 else None)
+                mistakes.add(place, f"the gateway in {places[owner]} has this address already; remove one")
+    for name, place in places.items():
+        owner = owners.get(values.address_in(name), name)
+        if owner != name and place.has("gateway_address"):
+            mistakes.add(place, f"this name is the address of the gateway in {places[owner]}; rename one")
+    _note_homes(gateways, places, mistakes)
+
+
+def _address_place(gateway: Place, index: int | None) -> Place:
+    if not gateway.has("gateway_address"):
+        return gateway
+    place = gateway.below("gateway_address")
+    return place if index is None else place.below(index)
+
+
+def _note_homes(gateways: Mapping[str, GatewayConfig], places: Mapping[str, Place], mistakes: Notes) -> None:
+    """Note where one utility meter would have two tariffs."""
+    homes: dict[str, str] = {}
+    for name, gateway in gateways.items():
+        home = gateway.labels.get("home")
+        if home is None or gateway.prices is None:
+            continue
+        first = homes.setdefault(home, name)
+        if gateways[first].prices != gateway.prices:
+            place = places[name]
+            mistakes.add(
+                place.below("tariff") if place.has("tariff") else place,
+                f"has another tariff than the gateway in {places[first]}, which belongs to the same "
+                "home; gateways of one home share one utility meter and one tariff",
+            )

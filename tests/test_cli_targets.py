@@ -184,12 +184,6 @@ def _saved(folder: Folder) -> Path:
     return folder.path / "probe_exporter.yaml"
 
 
-def test_an_unknown_module_is_exit_2(home: Folder) -> None:
-    result = home.run("probe", "--module", "nowhere")
-    assert result.code == 2
-    assert "no such module" in result.stderr
-
-
 def test_a_failure_is_told_once(folder: Folder) -> None:
     folder.add("gone", DEAD)
     result = folder.run("probe")

@@ -208,7 +208,7 @@ def test_every_key_of_the_schema_is_in_that_file() -> None:
         "top": [written, {"device": None}],  # beside gateways: it would be another gateway at metrics_path
         "web": [written["web"]],
         "modules": [*written["modules"].values(), {"login_password": None, "tls_cert_file": None}],
-        "gateways": [*written["gateways"].values(), {"login_password_file": None}],
+        "gateways": [*written["gateways"].values(), {"login_password_file": None, "tedapi": None}],
         "tariffs": [*written["tariffs"].values()],
         "prices": [price for one in written["tariffs"].values() for price in one["import"]],
     }

@@ -212,9 +212,10 @@ def test_every_key_of_the_schema_is_in_that_file() -> None:
         "tariffs": [*written["tariffs"].values()],
         "prices": [price for one in written["tariffs"].values() for price in one["import"]],
     }
-    for name, section in schema.SECTIONS.items():
+    elsewhere = {"tedapi"}  # needs files, an extra and tests of its own
+    for name in schema.SECTIONS.keys() - elsewhere:
         found = {key for one in sections[name] for key in one or ()}
-        assert found >= section.keys.keys(), name
+        assert found >= schema.SECTIONS[name].keys.keys(), name
 
 
 def test_a_modules_patterns_name_files_for_each_gateway(load: Write, tmp_path: Path) -> None:

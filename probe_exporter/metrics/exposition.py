@@ -57,19 +57,23 @@ def render(metrics: Iterable[FilledMetric], form: Format) -> bytes:
 
 def _lines(metric: FilledMetric) -> list[str]:
     head = metric.heading
-    if head.optional:
-        place = head.labels.index(head.optional)
-        return [
-            _written(head.line if texts[place] else head.short, texts, value)
-            for texts, value in metric.values.items()
-        ]
     if not head.labels:
         return [head.line.pattern % _number(value) for value in metric.values.values()]
-    return [_written(head.line, texts, value) for texts, value in metric.values.items()]
+    if not head.optional:
+        return _written(head.line, metric.values.items())
+    place = head.labels.index(head.optional)
+    return [
+        text
+        for sample in metric.values.items()
+        for text in _written(head.line if sample[0][place] else head.short, (sample,))
+    ]
 
 
-def _written(line: Line, texts: tuple[str, ...], value: float) -> str:
-    return line.pattern % (*[_escape(texts[place]) for place in line.order], _number(value))
+def _written(line: Line, samples: Iterable[tuple[tuple[str, ...], float]]) -> list[str]:
+    pattern, order = line.pattern, line.order
+    return [
+        pattern % (*[_escape(texts[place]) for place in order], _number(value)) for texts, value in samples
+    ]
 
 
 def _number(value: float) -> str:

@@ -39,6 +39,9 @@ class Measurements:
     communicated: float | None = None
 
 
+NOTHING: Final = Measurements()
+
+
 def _measurements(payload: Payload) -> Measurements:
     """All are None for what was never measured: its time is in the year 1, and every number is 0."""
     power = payload.number("instant_power")
@@ -57,7 +60,7 @@ def _measurements(payload: Payload) -> Measurements:
         total_current=measured_current(payload, "instant_total_current", *powers),
         communicated=payload.instant("last_communication_time"),
     )
-    return Measurements() if payload.never("last_communication_time") and not _any(measured) else measured
+    return NOTHING if payload.never("last_communication_time") and not _any(measured) else measured
 
 
 def _any(measured: Measurements) -> bool:
@@ -96,7 +99,7 @@ def parse_aggregates(payload: Payload, read_at: float) -> Aggregates:
         tuple(
             _category(name, entry, measured)
             for name, entry in payload.items()
-            if entry.is_object and (measured := _measurements(entry)) != Measurements()
+            if entry.is_object and (measured := _measurements(entry)) != NOTHING
         )
     )
 

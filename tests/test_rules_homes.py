@@ -227,6 +227,29 @@ COURSES = {
             ),
         ],
     ),
+    # The second gateway of a home is there from minute 20 on: no day begins by that, and no second standing charge.
+    "a gateway that comes to a home": Course(
+        dict(
+            [
+                counter("imported", "site", f"0+{3 * KILOWATT}x50", home="villa"),
+                counter("imported", "site", f"_x20 0+{3 * KILOWATT}x30", instance="b", home="villa"),
+                price("import", "0.3x50", home="villa"),
+                price("import", "_x20 0.3x30", instance="b", home="villa"),
+                series("powerwall_tariff_standing_charge", "0.45x50", currency="EUR", home="villa"),
+                series(
+                    "powerwall_tariff_standing_charge",
+                    "_x20 0.45x30",
+                    currency="EUR",
+                    home="villa",
+                    instance="b",
+                ),
+            ]
+        ),
+        [
+            bill(40, "day", "home", {"import": 0.05 * 0.3 * (40 + 20), "standing_charge": 0.45}),
+            (40, "powerwall:home_cost:yesterday", {}),
+        ],
+    ),
     "periods": Course(
         dict(
             [

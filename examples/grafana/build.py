@@ -1,4 +1,4 @@
-"""Writes dashboards/fleet.json and dashboards/site.json: `python build.py`, with grafana-foundation-sdk installed."""
+"""Writes the files in dashboards/: `python build.py`, with grafana-foundation-sdk installed."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from pathlib import Path
 
 import fleet
 import home
+import site_board
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
 FOLDER = Path(__file__).parent / "dashboards"
-DASHBOARDS = {"fleet.json": fleet, "site.json": home}
+DASHBOARDS = {"fleet.json": fleet, "home.json": home, "site.json": site_board}
 
 
 def rendered() -> dict[str, str]:

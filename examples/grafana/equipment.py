@@ -32,7 +32,7 @@ BATTERIES = (
     ),
     Panel(
         "Capacity",
-        "What each battery holds when full, as it reports it.",
+        "Energy that each battery holds when full, as it reports it.",
         {"{{serial}}": f"powerwall_battery_full_pack_joules{{{SITE}}} {KWH}"},
         "kwatth",
     ),
@@ -58,19 +58,19 @@ BATTERIES = (
         "hertz",
     ),
     Panel(
-        "Cycles",
+        "Charge cycles",
         "How often each battery gave its whole capacity away, over its life.",
         {"{{serial}}": f"{LIFETIME} / (powerwall_battery_full_pack_joules{{{SITE}}} > 0)"},
     ),
     Panel(
-        "Round trip",
-        "What comes back of the energy that went in, over each battery's life.",
+        "Round-trip efficiency",
+        "The part of the energy put in that came out again, over each battery's life.",
         {"{{serial}}": f"{LIFETIME} / (powerwall_battery_charged_joules_total{{{SITE}}} > 0)"},
         "percentunit",
     ),
     Panel(
-        "Capacity beside nominal",
-        "Of what one battery had when new, by the gateway's own figures.",
+        "Capacity left",
+        "As a part of a new battery's capacity, by the gateway's own figures.",
         {
             "{{serial}}": f"powerwall_battery_full_pack_joules{{{SITE}}} / on (instance) group_left () "
             f"(powerwall_site_nominal_joules{{{SITE}}} / powerwall_batteries_configured{{{SITE}}})"
@@ -79,15 +79,20 @@ BATTERIES = (
     ),
     flags(
         "Ready for backup",
-        "Whether each battery would carry the home.",
+        "Yes if the battery would carry the home through an outage.",
         {"{{serial}}": "powerwall_battery_backup_ready"},
         GOOD_BAD,
     ),
-    states("Inverters", "State of each battery's inverter.", "powerwall_battery_pinv_status", "serial"),
-    states("Operation", "State of each battery's sequence.", "powerwall_battery_opseq_status", "serial"),
+    states("Inverter state", "State of each battery's inverter.", "powerwall_battery_pinv_status", "serial"),
+    states(
+        "Operating state",
+        "Of each battery's sequence.",
+        "powerwall_battery_opseq_status",
+        "serial",
+    ),
     flags(
-        "Clamped, wobbling, disabled",
-        "Each battery: charging limited, frequency that wobbles, out of use.",
+        "Limited or disabled",
+        "By battery: charging limited (clamped), frequency unsteady (wobble), out of use (disabled).",
         {
             "{{serial}} clamped": "powerwall_battery_charge_power_clamped",
             "{{serial}} wobble": "powerwall_battery_wobble_detected",
@@ -99,21 +104,21 @@ BATTERIES = (
 
 SOLAR_PANELS = (
     Panel(
-        "Strings, power",
+        "String power",
         "Powerwall+ only.",
         {"{{inverter}} {{string}}": f"powerwall_pv_string_power_watts{{{SITE}}}"},
         "watt",
         width=8,
     ),
     Panel(
-        "Strings, voltage",
+        "String voltage",
         "Powerwall+ only.",
         {"{{inverter}} {{string}}": f"powerwall_pv_string_volts{{{SITE}}}"},
         "volt",
         width=8,
     ),
     Panel(
-        "Strings, current",
+        "String current",
         "Powerwall+ only.",
         {"{{inverter}} {{string}}": f"powerwall_pv_string_amperes{{{SITE}}}"},
         "amp",
@@ -121,12 +126,12 @@ SOLAR_PANELS = (
     ),
     flags(
         "Strings connected",
-        "Powerwall+ only. One that is not in use never is.",
+        "Powerwall+ only. An input without panels is never connected.",
         {"{{inverter}} {{string}}": "powerwall_pv_string_connected"},
         YES_NO,
     ),
     Panel(
-        "Inverter",
+        "Solar inverter power",
         "Output of the solar inverter. Powerwall+ only.",
         {"{{inverter}}": f"powerwall_pv_inverter_output_power_watts{{{SITE}}}"},
         "watt",
@@ -154,13 +159,13 @@ QUALITY = (
     ),
     Panel(
         "Apparent power",
-        "What the current amounts to, whatever its phase.",
+        "Voltage times current, whatever their phase.",
         {"{{category}}": f"powerwall_instant_apparent_power_watts{{{SITE}}}"},
         "voltamp",
     ),
     Panel(
         "Reactive power",
-        "Of inductors and capacitors, and of what the batteries do about it.",
+        "Of inductors and capacitors, and what the batteries do to balance it.",
         {"{{category}}": f"powerwall_instant_reactive_power_watts{{{SITE}}}"},
         "voltampreact",
     ),
@@ -179,15 +184,15 @@ QUALITY = (
 
 ALERTS = (
     Panel(
-        "Alerts",
+        "Active alerts",
         "Of the solar inverter of a Powerwall+; some merely inform.",
         {"{{source}} {{alert}}": f"powerwall_alert_active{{{SITE}}}"},
         words={"1": ("active", BAD)},
         **STATE,
     ),
     Panel(
-        "Alerts and problems",
-        "How many the gateway lists.",
+        "Number of alerts and problems",
+        "As the gateway lists them.",
         {
             "alerts": f"sum(powerwall_alerts{{{SITE}}})",
             "problems": f"powerwall_problems_detected_count{{{SITE}}}",
@@ -209,66 +214,69 @@ ALERTS = (
 GATEWAY = (
     Panel("Firmware", "The version that runs.", {"{{version}}": f"powerwall_info{{{SITE}}}"}, **SMALL),
     Panel(
-        "Running for",
+        "Uptime",
         "Since the gateway's software started.",
         {"up": f"powerwall_uptime_seconds{{{SITE}}}"},
         "s",
         **SMALL,
     ),
     Panel(
-        "Update",
+        "Firmware update",
         "State of the firmware update.",
         {"{{state}}": f"powerwall_update_state{{{SITE}}} == 1"},
         **SMALL,
     ),
     Panel(
         "Site master",
-        "Whether the system runs.",
+        "The part of the gateway that runs the batteries.",
         {"running": f"powerwall_sitemaster_running{{{SITE}}}"},
         words={"1": ("running", GOOD), "0": ("stopped", BAD)},
         **SMALL,
     ),
     Panel(
-        "Tesla",
-        "Whether the gateway reaches Tesla.",
+        "Connection to Tesla",
+        "As the gateway reports it.",
         {"connected": f"powerwall_sitemaster_connected{{{SITE}}}"},
-        words={"1": ("connected", GOOD), "0": ("away", BAD)},
+        words={"1": ("connected", GOOD), "0": ("not connected", BAD)},
         **SMALL,
     ),
     Panel(
-        "Certificate",
+        "Certificate expires in",
         "Until the gateway's certificate expires.",
         {"left": f"powerwall_tls_certificate_not_after_timestamp_seconds{{{SITE}}} - time()"},
         "s",
         **SMALL,
     ),
     Panel(
-        "Pinned",
-        "Whether the certificate is pinned; if not, anyone in between can read the password.",
+        "Certificate pinned",
+        "If it is not, somebody in between could read the password.",
         {"pinned": f"powerwall_tls_pinned{{{SITE}}}"},
         words=GOOD_BAD,
         **SMALL,
     ),
     Panel(
-        "Login rests for",
+        "Login retry in",
         "Until a login may be tried again. Up to a minute is normal, longer follows a refused one.",
-        {"rests": f"powerwall_login_cooldown_seconds{{{SITE}}}"},
+        {"retry": f"powerwall_login_cooldown_seconds{{{SITE}}}"},
         "s",
         **SMALL,
     ),
     Panel(
         "Firmware over time",
-        "Which version ran when.",
+        "The version that ran at each time.",
         {"{{version}}": f"powerwall_info{{{SITE}}}"},
         words={"1": ("runs", CALM)},
         **STATE,
     ),
     flags(
-        "Networks", "Which interface is in use.", {"{{name}} {{type}}": "powerwall_network_primary"}, YES_NO
+        "Network in use",
+        "By interface.",
+        {"{{name}} {{type}}": "powerwall_network_primary"},
+        YES_NO,
     ),
     flags(
-        "Reach",
-        "Whether the site master reaches Tesla, and over which interfaces Tesla and the internet were reached last.",
+        "Internet and Tesla",
+        "Whether Tesla and the internet were reached, by the site master and by interface.",
         {
             "site master to Tesla": "powerwall_sitemaster_connected",
             "{{name}} {{type}} to Tesla": "powerwall_network_tesla_connected",
@@ -277,28 +285,28 @@ GATEWAY = (
         YES_NO,
     ),
     Panel(
-        "Signal",
-        "Strength of Wi-Fi and mobile network.",
+        "Signal strength",
+        "Of Wi-Fi and of the mobile network.",
         {"{{name}} {{type}}": f"powerwall_network_signal_ratio{{{SITE}}}"},
         "percentunit",
         low=0,
         high=1,
     ),
     Panel(
-        "Answers",
-        "How long each endpoint's last request took.",
+        "Response time",
+        "Of each endpoint's last request.",
         {"{{endpoint}}": f"powerwall_endpoint_duration_seconds{{{SITE}}}"},
         "s",
     ),
     Panel(
         "Age of answers",
-        "How old what is shown of each endpoint is. Up to ten minutes is normal for what changes rarely.",
+        "Of each endpoint's answer that is shown. Up to ten minutes is normal for values that change rarely.",
         {"{{endpoint}}": f"powerwall_endpoint_age_seconds{{{SITE}}}"},
         "s",
     ),
     flags(
-        "Endpoints",
-        "Whether each endpoint's last request was answered.",
+        "Endpoints that answer",
+        "By each endpoint's last request.",
         {"{{endpoint}}": "powerwall_endpoint_up"},
         GOOD_BAD,
         width=24,

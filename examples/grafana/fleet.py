@@ -21,6 +21,18 @@ ANSWERS = {"1": ("answers", GOOD), "0": ("fails", BAD)}
 CONNECTED = {"1": ("on grid", GOOD), "0": ("off grid", BAD)}
 
 
+OFF = f"min by (instance) (min_over_time(powerwall_grid_connected{{{SITES}}}[$__range] @ end()))"
+"""0 for the sites that were off the grid at some time of what is shown."""
+
+
+def highest(template: str, count: int = 10) -> str:
+    """The few sites with the highest values at the end of the time shown, each of them over all of it.
+
+    ``{at}`` in the template is the place of the modifier that asks for that end.
+    """
+    return f"{template.format(at='')} and on (instance) topk({count}, {template.format(at=' @ end()')})"
+
+
 def power(category: str) -> str:
     """Watts of one category, by site."""
     return f'sum by (instance) ({POWER}{{category="{category}",{SITES}}})'
@@ -50,8 +62,8 @@ COLUMNS = (
     Column("Problems", f"max by (instance) (powerwall_problems_detected_count{{{SITES}}})"),
     Column("Batteries", f"max by (instance) (powerwall_batteries_available{{{SITES}}})"),
     Column("Firmware", f"max by (instance, version) (powerwall_info{{{SITES}}})", label="version"),
-    Column("Running for", f"max by (instance) (powerwall_uptime_seconds{{{SITES}}})", "s"),
-    Column("Login rests for", f"max by (instance) (powerwall_login_cooldown_seconds{{{SITES}}})", "s"),
+    Column("Uptime", f"max by (instance) (powerwall_uptime_seconds{{{SITES}}})", "s"),
+    Column("Login retry in", f"max by (instance) (powerwall_login_cooldown_seconds{{{SITES}}})", "s"),
 )
 
 NOW = (
@@ -94,54 +106,86 @@ NOW = (
 )
 
 COURSE = (
-    Panel("Solar by site", "Production of each site.", {"{{instance}}": power("solar")}, "watt"),
     Panel(
-        "Charge by site",
-        "As Tesla's app shows it.",
-        {"{{instance}}": charge()},
+        "Solar power",
+        "The sum of all sites that share the label chosen above.",
+        {"{{$by}}": f'sum by ($by) ({POWER}{{category="solar",{SITES}}})'},
+        "watt",
+        stacked=True,
+    ),
+    Panel(
+        "Power from the grid",
+        "The sum of all sites that share the label chosen above; − feeds it.",
+        {"{{$by}}": f'sum by ($by) ({POWER}{{category="site",{SITES}}})'},
+        "watt",
+    ),
+    Panel(
+        "Charge",
+        "As Tesla's app shows it: the lowest, the middle and the highest of all sites.",
+        {
+            "lowest": f"min({charge()})",
+            "middle": f"quantile(0.5, {charge()})",
+            "highest": f"max({charge()})",
+        },
         "percentunit",
         low=0,
         high=1,
     ),
-    Panel("Grid by site", "+ draws from the grid, − feeds it.", {"{{instance}}": power("site")}, "watt"),
     Panel(
-        "On the grid",
-        "When each site was off the grid. A gap is a failed probe.",
-        {"{{instance}}": connected()},
+        "Sites off the grid",
+        "Their number over time.",
+        {"off grid": f"count({connected()} == 0) or vector(0)"},
+        colours={"off grid": BAD},
+    ),
+    Panel(
+        "Outages",
+        "Up to twenty sites that were off the grid in the time shown. A gap is a failed probe.",
+        {"{{instance}}": f"{connected()} and on (instance) topk(20, ({OFF}) == 0)"},
         kind="states",
         words=CONNECTED,
+        width=24,
+        missing="No site was off the grid.",
     ),
 )
 
 TROUBLE = (
     Panel(
-        "Why probes fail",
-        "Sites by the reason of their failure.",
+        "Failed probes by reason",
+        "Number of sites.",
         {"{{reason}}": f"sum by (reason) (probe_failure_reason{{{SITES}}})"},
         stacked=True,
     ),
     Panel(
         "Duration of probes",
-        "The longest of each site. Prometheus' scrape_timeout is the limit.",
-        {"{{instance}}": f"max by (instance) (probe_duration_seconds{{{SITES}}})"},
+        "Of all sites. Prometheus' scrape_timeout is the limit.",
+        {
+            "middle": f"quantile(0.5, probe_duration_seconds{{{SITES}}})",
+            "nine of ten are below": f"quantile(0.9, probe_duration_seconds{{{SITES}}})",
+            "longest": f"max(probe_duration_seconds{{{SITES}}})",
+        },
         "s",
     ),
     Panel(
-        "Endpoints that fail",
-        "Endpoints without an answer, by site; those that a gateway does not have do not count.",
-        {"{{instance}}": f"sum by (instance) (powerwall_endpoint_up{{{SITES}}} == bool 0)"},
+        "Endpoints without an answer",
+        "The ten sites with the most; those that a gateway does not have do not count.",
+        {
+            "{{instance}}": highest(
+                f"sum by (instance) (powerwall_endpoint_up{{{{{SITES}}}}}{{at}} == bool 0)"
+            )
+        },
     ),
     Panel(
-        "Words nobody knew",
-        "States that this release of the exporter does not know: its log names them. Worth a report.",
-        {"{{instance}}": f"sum by (instance) (powerwall_unknown_values{{{SITES}}})"},
+        "Unknown states",
+        "The ten sites with the most words that this release does not know; the exporter's log names them. Please "
+        "report them.",
+        {"{{instance}}": highest(f"sum by (instance) (powerwall_unknown_values{{{{{SITES}}}}}{{at}})")},
     ),
 )
 
 EXPORTER = (
     Panel(
-        "Probes",
-        "Probes a second, and those that failed.",
+        "Probes per second",
+        "All of them, and those that failed.",
         {
             "probes": "sum(rate(probe_exporter_probes_total[$__rate_interval]))",
             "failed": "sum(rate(probe_exporter_probe_failures_total[$__rate_interval]))",
@@ -150,8 +194,8 @@ EXPORTER = (
         colours={"probes": CALM, "failed": BAD},
     ),
     Panel(
-        "Requests to gateways",
-        "Of all gateways together, a second.",
+        "Requests per second",
+        "To all gateways together.",
         {
             "requests": "sum(rate(probe_exporter_gateway_requests_total[$__rate_interval]))",
             "failed": "sum(rate(probe_exporter_gateway_request_failures_total[$__rate_interval]))",
@@ -161,8 +205,8 @@ EXPORTER = (
         colours={"requests": CALM, "failed": BAD},
     ),
     Panel(
-        "Requests that fail",
-        "By what went wrong. rate_limited means that somebody asks a gateway too often.",
+        "Failed requests per second",
+        "By reason. rate_limited: something asks a gateway too often.",
         {
             "{{reason}}": "sum by (reason) "
             "(rate(probe_exporter_gateway_request_failures_total[$__rate_interval]))"
@@ -172,17 +216,26 @@ EXPORTER = (
     ),
     Panel(
         "Logins",
-        "One a session is normal; refused ones lock an owner out.",
+        "Over the time shown. One a session is normal; refused ones can lock an owner out.",
         {
             "logins": "sum(increase(probe_exporter_logins_total[$__range]))",
             "failed": "sum(increase(probe_exporter_login_failures_total[$__range]))",
         },
         kind="stat",
-        width=12,
+        width=8,
         decimals=0,
     ),
     Panel(
-        "Slowest tenth of probes",
+        "Configuration",
+        "Whether the last reload succeeded. If it did not, the previous configuration stays in force.",
+        {"{{instance}}": f"probe_exporter_config_last_reload_successful {OURS}"},
+        words={"1": ("in force", GOOD), "0": ("reload failed", BAD)},
+        kind="stat",
+        width=4,
+        named=True,
+    ),
+    Panel(
+        "Probe duration, 90th percentile",
         "Nine of ten probes were faster than this.",
         {"90 %": f"histogram_quantile(0.9, sum by (le) (rate({BUCKETS}[$__rate_interval])))"},
         "s",
@@ -210,9 +263,12 @@ def build() -> Board:
         "Powerwall fleet",
         UID,
         "Every site at a glance; a click on its name opens it.",
+        ("Home", "powerwall-home"),
         ("Site", "powerwall-site"),
     )
     board.sites(multi=True)
+    board.words("by", "Sum by", ("job", "region", "fleet", "site", "home"))
+    board.filters("filter", "Filter")
     board.row("Now", NOW)
     link = f"/d/powerwall-site?var-site=${{__value.raw:percentencode}}&{SAME_CHOICE}&${{__url_time_range}}"
     rows = "The troubled first. A site that fails shows no values: nothing old is passed off as new."

@@ -1,194 +1,236 @@
-"""The dashboard *site*: one home, from the flow of power to the state of its batteries and of its gateway."""
+"""The dashboard *home*: a home as its owner sees it, of one gateway or several; it stands on the recording rules."""
 
 from __future__ import annotations
 
-from equipment import ALERTS, BATTERIES, GATEWAY, QUALITY, SOLAR_PANELS
-from parts import BAD, BATTERY, CALM, Board, Panel
-from queries import SITE, SMALL, energy, states, watts
+from parts import BAD, BATTERY, GOOD, Board, Panel, outages
+from queries import KWH
 
-UID = "powerwall-site"
+UID = "powerwall-home"
+HOME = 'job=~"$job",home="$home"'
+RULES = "No data. Prometheus needs the files of examples/prometheus/rules."
+PRICES = "No price. Write a tariff below tariffs: in the exporter's configuration."
+
+
+def power(category: str) -> str:
+    """Watts of one category, of all gateways of the home."""
+    return f'powerwall:home_instant_power_watts{{category="{category}",{HOME}}}'
+
+
+def energy(direction: str, category: str, window: str) -> str:
+    """kWh of one category, of today (day) or of the last whole day (yesterday), by the home's own clock."""
+    labels = f'category="{category}",direction="{direction}",{HOME}'
+    return f"sum(powerwall:home_joules:{window}{{{labels}}}) {KWH}"
 
 
 def energies(window: str) -> dict[str, str]:
-    """The four energies of a home in a window before each moment, by legend."""
+    """The energies of a home by legend."""
     return {
         "Solar": energy("exported", "solar", window),
         "Home": energy("imported", "load", window),
-        "Grid": energy("imported", "site", window),
-        "Battery": energy("exported", "battery", window),
+        "From the grid": energy("imported", "site", window),
+        "To the grid": energy("exported", "site", window),
     }
 
 
-MEAN_USE = f"clamp_min(sum by (instance) (avg_over_time({watts('load')}[15m])), 50)"
-"""Watts of the last quarter of an hour."""
+def cost(window: str, item: str) -> str:
+    """Money of one item of the bill."""
+    return f'sum(powerwall:home_cost:{window}{{item="{item}",{HOME}}})'
+
+
+def bill(window: str) -> dict[str, str]:
+    """The bill of a day or month, by legend."""
+    return {
+        "To pay": f"sum(powerwall:home_cost:{window}{{{HOME}}})",
+        "Import": cost(window, "import"),
+        "Export": cost(window, "export"),
+        "Standing charge": cost(window, "standing_charge"),
+    }
+
+
+CHARGE = f"powerwall:home_charge:ratio{{{HOME}}}"
+WHOLE = {"kind": "stat", "height": 4, "missing": RULES}
 
 NOW = (
-    Panel("Solar", "Production now.", {"Solar": watts("solar")}, "watt", **SMALL),
-    Panel("Home", "Use now.", {"Home": watts("load")}, "watt", **SMALL),
-    Panel("Battery", "+ is discharging, − is charging.", {"Battery": watts("battery")}, "watt", **SMALL),
-    Panel("Grid", "+ draws from the grid, − feeds it.", {"Grid": watts("site")}, "watt", **SMALL),
+    Panel("Solar", "Production now.", {"Solar": power("solar")}, "watt", width=3, **WHOLE),
+    Panel("Home", "Use now.", {"Home": power("load")}, "watt", width=3, **WHOLE),
+    Panel(
+        "Battery", "+ is discharging, − is charging.", {"Battery": power("battery")}, "watt", width=3, **WHOLE
+    ),
+    Panel(
+        "Grid power", "+ draws from the grid, − feeds it.", {"Grid": power("site")}, "watt", width=3, **WHOLE
+    ),
     Panel(
         "Charge",
-        "As Tesla's app shows it.",
-        {"Battery": f"powerwall_charge_app_ratio{{{SITE}}}"},
+        "As Tesla's app shows it; of several gateways weighed by their capacity.",
+        {"Battery": CHARGE},
         "percentunit",
-        **SMALL,
+        width=3,
+        **WHOLE,
     ),
     Panel(
-        "Reserve",
-        "What is kept for an outage, as in the app.",
-        {"reserve": f"powerwall_reserve_app_ratio{{{SITE}}}"},
-        "percentunit",
-        **SMALL,
-    ),
-    Panel(
-        "Mode",
-        "What the owner chose.",
-        {"{{state}}": f"powerwall_operation_mode_state{{{SITE}}} == 1"},
-        **SMALL,
-    ),
-    Panel(
-        "Lasts for",
+        "Time left on battery",
         "How long the batteries could carry the home alone, at its mean use of the last quarter of an hour.",
-        {"lasts": f"powerwall_remaining_joules{{{SITE}}} / on (instance) {MEAN_USE}"},
+        {"left": f"powerwall:home_backup_time_remaining:seconds{{{HOME}}}"},
         "s",
-        **SMALL,
+        width=3,
+        kind="stat",
+        height=4,
+        missing="No data. A Powerwall 3 needs capacity: in the configuration.",
+    ),
+    Panel(
+        "Grid",
+        "Whether the grid is there.",
+        {"grid": f"powerwall:home_grid_connected{{{HOME}}}"},
+        words={"1": ("on grid", GOOD), "0": ("off grid", BAD)},
+        width=3,
+        **WHOLE,
+    ),
+    Panel(
+        "Price of a kWh now",
+        "Of the tariff, drawn from the grid.",
+        {"{{currency}}": f"powerwall:home_import_price{{{HOME}}}"},
+        width=3,
+        kind="stat",
+        height=4,
+        decimals=3,
+        named=True,
+        missing=PRICES,
     ),
 )
 
-FLOW = (
+COURSE = (
     Panel(
         "Power",
-        "Battery: + is discharging. Grid: + draws, − feeds. Dashes: charge, on the right. Shaded: no grid. "
-        "A gap is a failed probe.",
+        "Battery: + is discharging. Grid: + draws, − feeds. Dashes: charge, on the right. Shaded: no grid.",
         {
-            "Solar": watts("solar"),
-            "Home": watts("load"),
-            "Battery": watts("battery"),
-            "Grid": watts("site"),
-            "Charge": f"powerwall_charge_app_ratio{{{SITE}}}",
+            "Solar": power("solar"),
+            "Home": power("load"),
+            "Battery": power("battery"),
+            "Grid": power("site"),
+            "Charge": CHARGE,
         },
         "watt",
         width=24,
         height=10,
         colours={"Charge": BATTERY},
         right="Charge",
-    ),
-    Panel(
-        "Charge and reserve",
-        "As Tesla's app shows them: it hides the lowest 5 % of the pack.",
-        {
-            "Battery": f"powerwall_charge_app_ratio{{{SITE}}}",
-            "reserve": f"powerwall_reserve_app_ratio{{{SITE}}}",
-        },
-        "percentunit",
-        low=0,
-        high=1,
-        colours={"reserve": CALM},
-    ),
-    states(
-        "Grid", "The state that holds. SystemGridConnected is the normal one.", "powerwall_grid_status", ""
+        missing=RULES,
     ),
 )
 
-SUM = {"kind": "stat", "width": 4, "height": 4, "decimals": 1}
-
-SHARE = {"kind": "stat", "width": 4, "height": 4, "decimals": 0}
-
-USED, PRODUCED = energy("imported", "load"), energy("exported", "solar")
-DRAWN, FED = energy("imported", "site"), energy("exported", "site")
-
-ENERGY = (
-    Panel("Produced", "Over the time shown.", {"Solar": PRODUCED}, "kwatth", **SUM),
-    Panel("Used", "Over the time shown.", {"Home": USED}, "kwatth", **SUM),
-    Panel("From the grid", "Over the time shown.", {"Grid": DRAWN}, "kwatth", **SUM),
-    Panel("To the grid", "Over the time shown.", {"Grid": FED}, "kwatth", **SUM),
+TODAY = (
     Panel(
-        "Net from the grid",
-        "Drawn less fed, over the time shown; − is more fed than drawn.",
-        {"Grid": f"sum({DRAWN}) - sum({FED})"},
+        "Energy today",
+        "Since midnight by the home's own clock.",
+        energies("day"),
         "kwatth",
-        **SUM,
+        width=12,
+        decimals=1,
+        **WHOLE,
     ),
     Panel(
-        "Saved",
-        "Over the time shown, in the currency of the two prices above: use that did not come from the grid at the "
-        "price of import, what was fed at the price of export. Nothing else of a tariff counts.",
-        {
-            "saved": f"(sum({USED}) - sum({DRAWN})) * $import_price + sum({FED}) * $export_price",
-        },
+        "Cost today",
+        "Since midnight, in the currency of the tariff; what was earned is below 0.",
+        bill("day"),
+        width=12,
         kind="stat",
-        width=4,
         height=4,
         decimals=2,
-    ),
-    Panel("Charged", "Into the battery.", {"Battery": energy("imported", "battery")}, "kwatth", **SUM),
-    Panel("Discharged", "Out of the battery.", {"Battery": energy("exported", "battery")}, "kwatth", **SUM),
-    Panel(
-        "Self-sufficiency",
-        "The part of the use that did not come from the grid; charging from the grid counts against it.",
-        {"ratio": f"clamp_min(1 - sum({DRAWN}) / (sum({USED}) > 0), 0)"},
-        "percentunit",
-        **SHARE,
+        missing=PRICES,
     ),
     Panel(
-        "Self-consumption",
-        "The part of the production that stayed at home.",
-        {"ratio": f"clamp_min(1 - sum({FED}) / (sum({PRODUCED}) > 0), 0)"},
-        "percentunit",
-        **SHARE,
-    ),
-    Panel(
-        "Most solar",
-        "The highest production in the time shown.",
-        {"Solar": f"max_over_time({watts('solar')}[$__range])"},
-        "watt",
-        **SUM,
-    ),
-    Panel(
-        "Most used",
-        "The highest use in the time shown.",
-        {"Home": f"max_over_time({watts('load')}[$__range])"},
-        "watt",
-        **SUM,
-    ),
-    Panel(
-        "Energy an hour",
-        "The energy of the hour before each moment. Grid: drawn. Battery: discharged.",
-        energies("1h"),
-        "kwatth",
-    ),
-    Panel(
-        "Energy a day",
-        "Thirty days. A bar stands at the midnight that ends its day. Grid: drawn. Battery: discharged.",
-        energies("1d"),
+        "Energy by day",
+        "Thirty days by the home's own clock. Each bar stands in the day after its own.",
+        energies("yesterday"),
         "kwatth",
         daily=True,
+        missing="No day has ended since the rules were loaded.",
     ),
+    Panel(
+        "Cost by day",
+        "Thirty days, in the currency of the tariff. Each bar stands in the day after its own.",
+        bill("yesterday"),
+        daily=True,
+        decimals=2,
+        missing="No day with a tariff has ended since the rules were loaded.",
+    ),
+    Panel(
+        "Cost this month",
+        "Since the month began by the home's own clock, or since the rules were loaded.",
+        bill("month"),
+        width=12,
+        kind="stat",
+        height=4,
+        decimals=2,
+        missing=PRICES,
+    ),
+    Panel(
+        "Saved by battery and sun",
+        "Beside the same use, all of it from the grid at the prices of its time. The standing charge is left out.",
+        {
+            "Today": f"sum(powerwall:home_saved:day{{{HOME}}})",
+            "This month": f"sum(powerwall:home_saved:month{{{HOME}}})",
+        },
+        width=6,
+        kind="stat",
+        height=4,
+        decimals=2,
+        missing=PRICES,
+    ),
+    Panel(
+        "From the home's own sun and battery",
+        "Of the last 24 hours. Self-sufficiency: the part of the use that did not come from the grid. "
+        "Self-consumption: the part of the production that did not leave.",
+        {
+            "Self-sufficiency": f"powerwall:home_self_sufficiency:ratio1d{{{HOME}}}",
+            "Self-consumption": f"powerwall:home_self_consumption:ratio1d{{{HOME}}}",
+        },
+        "percentunit",
+        width=6,
+        decimals=0,
+        **WHOLE,
+    ),
+)
+
+OUTAGES = (
+    Panel(
+        "Outages in 30 days",
+        "From known samples alone; the time without a good probe is told apart.",
+        {
+            "Number": f"max(powerwall:outages:count30d{{{HOME}}})",
+        },
+        width=4,
+        decimals=0,
+        **WHOLE,
+    ),
+    Panel(
+        "Time off the grid in 30 days",
+        "Known, and the time of which nothing is known. Prometheus must keep 30 days.",
+        {
+            "Off the grid": f"max(powerwall:off_grid_seconds:sum30d{{{HOME}}})",
+            "Unknown": f"max(powerwall:grid_unknown_seconds:sum30d{{{HOME}}})",
+        },
+        "s",
+        width=8,
+        **WHOLE,
+    ),
+    outages(HOME, width=12, height=8),
 )
 
 
 def build() -> Board:
     """The dashboard."""
     board = Board(
-        "Powerwall site",
+        "Powerwall home",
         UID,
-        "One home: power, energy, batteries, solar, grid, gateway.",
-        ("Fleet", "powerwall-fleet"),
+        "A home of one gateway or several: power, energy, cost, outages.",
+        ("Site", "powerwall-site"),
     )
-    board.sites(multi=False)
-    board.amount("import_price", "Price of a kWh drawn", "0.30")
-    board.amount("export_price", "of a kWh fed", "0.08")
-    board.mark("Off the grid", f"powerwall_grid_connected{{{SITE}}} == 0", BAD)
-    for title, panels in (
-        ("Now", NOW),
-        ("Power", FLOW),
-        ("Energy", ENERGY),
-        ("Batteries", BATTERIES),
-        ("Solar", SOLAR_PANELS),
-        ("Grid quality", QUALITY),
-        ("Alerts", ALERTS),
-        ("Gateway", GATEWAY),
-    ):
-        board.row(title, panels)
+    board.jobs()
+    board.choice("home", "Home", 'label_values(powerwall:gateway:home{job=~"$job"}, home)', multi=False)
+    board.mark("Off the grid", f"powerwall:home_grid_connected{{{HOME}}} == 0", BAD)
+    board.row("Now", NOW)
+    board.row("Power", COURSE)
+    board.row("Energy and cost", TODAY)
+    board.row("Outages", OUTAGES)
     return board

@@ -1,4 +1,4 @@
-"""What both dashboards are made of: colours, queries, and panels with the settings that they share."""
+"""What the dashboards are made of: colours, queries, and panels with the settings that they share."""
 
 from __future__ import annotations
 
@@ -56,6 +56,8 @@ class Panel:
     alarm: bool = False
     """Any number above 0 is bad."""
     decimals: float | None = None
+    missing: str = "No data: this model does not tell it, or no probe succeeded."
+    """The text in place of values where there are none."""
 
 
 def build(panel: Panel) -> object:
@@ -73,7 +75,7 @@ def _targets(panel: Panel, instant: bool = False) -> list[prometheus.Dataquery]:
 
 def _common(made: object, panel: Panel, instant: bool = False) -> object:
     made.title(panel.title).description(panel.description).unit(panel.unit).datasource(DATASOURCE)
-    made.span(panel.width).height(panel.height).targets(_targets(panel, instant))
+    made.no_value(panel.missing).span(panel.width).height(panel.height).targets(_targets(panel, instant))
     if panel.low is not None:
         made.min(panel.low)
     if panel.high is not None:
@@ -185,6 +187,7 @@ def table(title: str, description: str, columns: Sequence[Column], link: str, he
         .title(title)
         .description(description)
         .datasource(DATASOURCE)
+        .no_value("No site is scraped.")
         .span(FULL_WIDTH)
         .height(height)
     )
@@ -214,6 +217,48 @@ def table(title: str, description: str, columns: Sequence[Column], link: str, he
     return made
 
 
+def outages(selector: str, width: int, height: int) -> tables.Panel:
+    """One row an outage of the time shown: when it began, how long it was, how far the charge fell.
+
+    Each moment tells the outage that lasts, or else the last one. So the moments are grouped by its beginning.
+    """
+    made = tables.Panel().title("Outages").datasource(DATASOURCE).span(width).height(height)
+    made.description(
+        "Of the time shown. Two that lie within five minutes are one row. Choose 30 days for a month."
+    )
+    made.no_value("No outage is known.").interval("5m").max_data_points(10_000)
+    queries = {
+        "A": f"1000 * max(powerwall:outage:begin_timestamp_seconds{{{selector}}})",
+        "B": f"max(powerwall:outage:known_seconds{{{selector}}})",
+        "C": f"min(powerwall:outage:lowest_charge_ratio{{{selector}}})",
+    }
+    for letter, expression in queries.items():
+        query = prometheus.Dataquery().expr(expression).legend_format(letter).range().ref_id(letter)
+        made.with_target(query.format(PromQueryFormat.TABLE))
+    columns = {
+        "Value #A": ("Began", "dateTimeAsLocal", {"operation": "groupby", "aggregations": []}),
+        "Value #B (max)": ("Known length", "s", {"operation": "aggregate", "aggregations": ["max"]}),
+        "Value #C (min)": (
+            "Lowest charge",
+            "percentunit",
+            {"operation": "aggregate", "aggregations": ["min"]},
+        ),
+    }
+    for title, unit, _ in columns.values():
+        made.override_by_name(title, [models.DynamicConfigValue(id_val="unit", value=unit)])
+    grouped = {name.partition(" (")[0]: operation for name, (_, _, operation) in columns.items()}
+    renamed = {name: title for name, (title, _, _) in columns.items()}
+    made.sort_by([common.TableSortByFieldState().display_name("Began").desc(True)])
+    made.transformations(
+        [
+            models.DataTransformerConfig("joinByField", options={"byField": "Time", "mode": "outer"}),
+            models.DataTransformerConfig("groupBy", options={"fields": grouped}),
+            models.DataTransformerConfig("organize", options={"renameByName": renamed}),
+        ]
+    )
+    return made
+
+
 def _column_settings(column: Column) -> list[models.DynamicConfigValue]:
     settings = [models.DynamicConfigValue(id_val="unit", value=column.unit)]
     if column.colour:
@@ -236,16 +281,17 @@ def _column_settings(column: Column) -> list[models.DynamicConfigValue]:
 class Board:
     """A dashboard while it is made: rows of panels, numbered in their order."""
 
-    def __init__(self, title: str, uid: str, description: str, other: tuple[str, str]) -> None:
-        """``other`` is the title and uid of the dashboard that this one links to."""
+    def __init__(self, title: str, uid: str, description: str, *others: tuple[str, str]) -> None:
+        """``others`` are the titles and uids of the dashboards that this one links to."""
         made = dashboard.Dashboard(title).uid(uid).description(description).tags(["powerwall"]).editable()
         made.timezone("browser").refresh("30s").time("now-24h", "now").tooltip(
             models.DashboardCursorSync.CROSSHAIR
         )
         made.with_variable(dashboard.DatasourceVariable("datasource").label("Data source").type("prometheus"))
-        link = dashboard.DashboardLink(other[0]).type(models.DashboardLinkType.LINK)
-        link.url(f"/d/{other[1]}?{SAME_CHOICE}")
-        self._made = made.link(link.keep_time(True))
+        for name, other in others:
+            link = dashboard.DashboardLink(name).type(models.DashboardLinkType.LINK)
+            made.link(link.url(f"/d/{other}?{SAME_CHOICE}").keep_time(True))
+        self._made = made
         self._numbers = count(1)
 
     def choice(self, name: str, label: str, query: str, multi: bool) -> None:
@@ -258,26 +304,45 @@ class Board:
             made.multi(True).include_all(True).current(everything)
         self._made.with_variable(made)
 
-    def sites(self, multi: bool) -> None:
-        """The variables ``job`` and ``site``. Not by probe_success: blackbox_exporter has one as well."""
+    def jobs(self) -> None:
+        """The variable ``job``. Not by probe_success: blackbox_exporter has one as well."""
         self.choice("job", "Job", "label_values(powerwall_tls_pinned, job)", multi=True)
+
+    def sites(self, multi: bool) -> None:
+        """The variables ``job`` and ``site``."""
+        self.jobs()
         self.choice("site", "Site", 'label_values(powerwall_tls_pinned{job=~"$job"}, instance)', multi)
 
-    def amount(self, name: str, label: str, value: str) -> None:
-        """A variable that takes a number from who looks."""
-        self._made.with_variable(dashboard.TextBoxVariable(name).label(label).default_value(value))
+    def words(self, name: str, label: str, words: Sequence[str]) -> None:
+        """A variable with a few words to choose from; the first is chosen."""
+        made = dashboard.CustomVariable(name).label(label).values(",".join(words))
+        first = models.VariableOption(selected=True, text=words[0], value=words[0])
+        others = [models.VariableOption(selected=False, text=word, value=word) for word in words[1:]]
+        self._made.with_variable(made.current(first).options([first, *others]))
+
+    def filters(self, name: str, label: str) -> None:
+        """Filters that whoever looks may add, by any label; they apply to every query."""
+        self._made.with_variable(dashboard.AdHocVariable(name).label(label).datasource(DATASOURCE))
 
     def mark(self, title: str, expression: str, colour: str) -> None:
         """Shade every chart where an expression has series."""
         mark = dashboard.AnnotationQuery().name(title).datasource(DATASOURCE).expr(expression).enable(True)
         self._made.annotation(mark.icon_color(colour))
 
-    def row(self, title: str, panels: Sequence[object]) -> None:
-        """A row with its panels."""
-        self._made.with_row(dashboard.Row(title).id(next(self._numbers)))
-        for panel in panels:
-            made = build(panel) if isinstance(panel, Panel) else panel
-            self._made.with_panel(made.id(next(self._numbers)))
+    def row(self, title: str, panels: Sequence[object], folded: bool = False) -> None:
+        """A row with its panels; one that is folded is asked for only when it is opened."""
+        row = dashboard.Row(title).id(next(self._numbers))
+        made = [build(panel) if isinstance(panel, Panel) else panel for panel in panels]
+        for panel in made:
+            panel.id(next(self._numbers))
+        if folded:
+            row.collapsed(True)
+            for panel in made:
+                row.with_panel(panel)
+        self._made.with_row(row)
+        if not folded:
+            for panel in made:
+                self._made.with_panel(panel)
 
     def build(self) -> models.Dashboard:
         """The dashboard."""

@@ -57,6 +57,9 @@ def exchange(port: int, data: bytes, patience: float = 5.0) -> bytes:
 
 
 HEALTHY = b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n"
+LONG = b"GET /sd HTTP/1.1\r\nHost: x\r\n\r\n"
+"""Of `many_gateways` a long answer: some of them fill every buffer on the way to a client that does not read."""
+
 CLOSING = b"GET /-/healthy HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 
 
@@ -198,18 +201,24 @@ def test_no_client_holds_a_connection(monkeypatch: pytest.MonkeyPatch, data: byt
         assert received.startswith(b"HTTP/1.1 ")
 
 
+def many_gateways(telemetry: Telemetry) -> Fleet:
+    return Fleet(
+        configs.config(*[configs.gateway(name=f"home-{number}") for number in range(300)]), telemetry
+    )
+
+
 def test_a_client_that_does_not_read_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "UNREAD_TIMEOUT", 0.3)
     count = 1500
     telemetry = Telemetry()
     with (
-        served(Fleet(configs.config(configs.gateway()), telemetry), telemetry) as running,
+        served(many_gateways(telemetry), telemetry) as running,
         socket.socket() as client,
     ):
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.settimeout(5.0)
         client.connect(("127.0.0.1", running.port))
-        client.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n" * count)
+        client.sendall(LONG * count)
         time.sleep(1.5)
         received = b""
         with contextlib.suppress(ConnectionError):
@@ -354,12 +363,12 @@ def wait_for(port: int, line: str) -> None:
 def test_who_does_not_read_does_not_hold_the_exit() -> None:
     telemetry = Telemetry()
     with ExitStack() as stack:
-        with served(Fleet(configs.config(configs.gateway()), telemetry), telemetry, drain=1.5) as running:
+        with served(many_gateways(telemetry), telemetry, drain=1.5) as running:
             client = stack.enter_context(socket.socket())
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             client.connect(("127.0.0.1", running.port))
-            client.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n" * 1500)
-            time.sleep(0.5)
+            client.sendall(LONG * 1500)
+            time.sleep(1.5)
             began = time.monotonic()
         assert time.monotonic() - began < 8.0
 

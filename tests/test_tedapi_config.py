@@ -120,8 +120,8 @@ ONE = (
             {"rsa_key_file": "key.pem"},
             [
                 (
-                    "gateways.home.tedapi: has no din, and without login_password there is no way to ask for it; write the "
-                    "DIN of the label, such as 1707000-21-K--TG1234567890AB"
+                    "gateways.home.tedapi: has no din, and without login_password there is no way to ask for it; "
+                    "write the DIN of the label, such as 1707000-21-K--TG1234567890AB"
                 )
             ],
         ),
@@ -129,8 +129,8 @@ ONE = (
             {"rsa_key_file": "absent.pem", "din": LEADER},
             [
                 (
-                    "gateways.home.tedapi.rsa_key_file: the file cannot be read: no such file or directory; check path and "
-                    "permissions"
+                    "gateways.home.tedapi.rsa_key_file: the file cannot be read: no such file or directory; check path "
+                    "and permissions"
                 )
             ],
         ),
@@ -157,8 +157,8 @@ ONE = (
             {"gateway_password": MARKER, "queries_file": "password"},
             [
                 (
-                    "gateways.home.tedapi.queries_file: is not JSON; use V2024_06.json of pypowerwall 0.22 or 0.23, which "
-                    "`pip install 'powerwall-probe-exporter[tedapi]'` brings"
+                    "gateways.home.tedapi.queries_file: is not JSON; use V2024_06.json of pypowerwall 0.22 or 0.23, "
+                    "which `pip install 'powerwall-probe-exporter[tedapi]'` brings"
                 )
             ],
         ),
@@ -166,8 +166,8 @@ ONE = (
             {"gateway_password": MARKER, "queries_file": "absent.json"},
             [
                 (
-                    "gateways.home.tedapi.queries_file: the file cannot be read: no such file or directory; check path and "
-                    "permissions"
+                    "gateways.home.tedapi.queries_file: the file cannot be read: no such file or directory; check path "
+                    "and permissions"
                 )
             ],
         ),

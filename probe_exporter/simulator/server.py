@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Literal, final
+from typing import TYPE_CHECKING, Literal, final
 
 from probe_exporter.simulator.certificates import SimulatedCertificate, make_certificate
 from probe_exporter.simulator.connection import ClientConnection
@@ -15,6 +15,9 @@ from probe_exporter.simulator.loop import LoopThread
 from probe_exporter.simulator.messages import ClientRequest, Steps, plain
 from probe_exporter.simulator.sessions import LOGIN, Sessions
 from probe_exporter.simulator.system import SimulatedAnswer, System, refusal
+
+if TYPE_CHECKING:
+    from probe_exporter.simulator.tedapi import Tedapi
 
 PASSWORD = "simulated-password"
 EMAIL = "owner@example.org"
@@ -51,6 +54,8 @@ class SimulatedGateway:
         self.certificate = certificate or make_certificate()
         self.sessions = Sessions(password, email, lock_after, missing_status)
         self.faults = Faults(self._apply_faults)
+        self.tedapi: Tedapi | None = None
+        """The newer interface, where it is switched on: ``gateway.tedapi = Tedapi(LivingSource(site))``."""
         self._counts = Counts()
         self.connections: set[ClientConnection] = set()
         self._own_loop = loop is None
@@ -178,7 +183,8 @@ class SimulatedGateway:
             yield float(self.latency)
         endpoint = request.endpoint
         public = self.system.public
-        allowed = public is None or endpoint in public or self.sessions.knows(request)
+        newer = self.tedapi is not None and request.path.startswith("/tedapi/")
+        allowed = newer or public is None or endpoint in public or self.sessions.knows(request)
         struck = self.faults.strike(request, allowed)
         answer = self._answer(request, allowed)
         if endpoint == LOGIN and request.method == "POST":
@@ -197,6 +203,8 @@ class SimulatedGateway:
         self.swap_certificate()
 
     def _answer(self, request: ClientRequest, allowed: bool) -> SimulatedAnswer:
+        if self.tedapi is not None and request.path.startswith("/tedapi/"):
+            return self.tedapi.answer(request, self.sessions.knows(request))
         if request.method == "POST" and request.endpoint == LOGIN:
             return self.sessions.login(request)
         if request.method != "GET":

@@ -13,7 +13,7 @@ import json
 import re
 import struct
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, Protocol
 
@@ -113,6 +113,7 @@ class Tedapi:
     busy: bool = False
     delay: float = 0.0
     clock_offset: float = 0.0
+    now: Callable[[], float] = time.time
     asked: list[str] = field(default_factory=list)
     """What was asked, ``config`` and so on, with ``/`` and the DIN behind it for a follower."""
 
@@ -183,7 +184,7 @@ class Tedapi:
         signature = message.signature_data.rsa_data
         if der not in self.keys:
             return "UNKNOWN_KEY_ID"
-        now = time.time() + self.clock_offset
+        now = self.now() + self.clock_offset
         if signature.expires_at < now:
             return "TIME_EXPIRED"
         if signature.expires_at > now + LONGEST_LIFE:

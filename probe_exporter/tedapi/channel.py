@@ -45,17 +45,18 @@ _OCTETS: Final = "application/octet-stream"
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """One request: everything that differs from one to another. ``headers`` come without Host and length."""
+    """One request: everything that differs from one to another. ``headers`` come without Host, Accept and length."""
 
     method: str
     path: str
     headers: Mapping[str, str]
+    accept: str = _OCTETS
     body: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """One whole answer: status, headers with names in lower case, body, and when it was read, in Unix seconds."""
+    """One whole answer: status, headers with names in lower case, the body without gzip, when it was read (Unix s)."""
 
     status: int
     headers: Mapping[str, str]
@@ -93,17 +94,16 @@ class WifiChannel:
         """As `Channel.request`; a follower is asked under its own path."""
         path = V1_PATH if din == leader else f"/tedapi/device/{din.text}/v1"
         body = messages.wrapped(messages.envelope(question, din, self._queries))
-        return Outgoing("POST", path, {**self._headers(), "Content-Type": _OCTETS, "Accept": _OCTETS}, body)
+        return Outgoing("POST", path, {**self._headers(), "Content-Type": _OCTETS}, body=body)
 
     def din_request(self) -> Outgoing:
         """The request for the DIN of the gateway itself."""
-        return Outgoing("GET", DIN_PATH, {**self._headers(), "Accept": "text/plain, */*"})
+        return Outgoing("GET", DIN_PATH, self._headers(), "text/plain, */*")
 
     def document(self, question: Question, din: Din, answer: Incoming) -> dict[str, object]:
         """As `Channel.document`."""
         self._check_status(answer)
-        body = messages.unpacked(answer.body)
-        return messages.document(question, din, messages.unwrapped(body))
+        return messages.document(question, din, messages.unwrapped(answer.body))
 
     def din(self, answer: Incoming) -> Din:
         """The DIN in the answer to `din_request`. Raises a GatewayError."""
@@ -136,7 +136,7 @@ class LanChannel:
     def request(self, question: Question, din: Din, leader: Din, now: float) -> Outgoing:
         """As `Channel.request`."""
         body = self._key.request(question, din, self._queries, now)
-        return Outgoing("POST", V1R_PATH, {"Content-Type": _OCTETS, "Accept": _OCTETS}, body)
+        return Outgoing("POST", V1R_PATH, {"Content-Type": _OCTETS}, body=body)
 
     def document(self, question: Question, din: Din, answer: Incoming) -> dict[str, object]:
         """As `Channel.document`."""
@@ -147,7 +147,7 @@ class LanChannel:
             )
         check_status(answer)
         try:
-            outer = signed_message_pb2.RoutableMessage.FromString(messages.unpacked(answer.body))
+            outer = signed_message_pb2.RoutableMessage.FromString(answer.body)
         except ProtobufError as error:
             raise DecodeError("the answer is not a signed message, or it is cut short") from error
         fault = outer.signed_message_status.message_fault
@@ -161,7 +161,7 @@ class LanChannel:
 def read_din(body: bytes) -> Din:
     """The DIN that ``/tedapi/din`` answers. Raises DecodeError."""
     try:
-        return Din(messages.unpacked(body).decode("ascii").strip().strip('"'))
+        return Din(body.decode("ascii").strip().strip('"'))
     except ValueError as error:
         raise DecodeError(f"the answer to {DIN_PATH} is not a DIN") from error
 

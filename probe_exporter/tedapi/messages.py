@@ -5,7 +5,6 @@ Importing this module imports the message classes of the extra ``[tedapi]``.
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -18,11 +17,7 @@ from probe_exporter.readings.payload import clean, decode
 from probe_exporter.tedapi_queries import Query
 from probe_exporter.tedapi_questions import Din, Question, variables
 
-MAX_DOCUMENT: Final = 1 << 20
-"""Bytes of an answer that was compressed: 1 MiB, as for one that was not."""
-
 _CONFIG_FILE: Final = "config.json"
-_GZIP: Final = b"\x1f\x8b"
 _WRAPPED: Final = b"\x0a"
 _TAIL: Final = b"\x12\x02\x08\x01"
 _NOT_CONFIRMED: Final = "not verified"
@@ -157,19 +152,3 @@ def _varint(number: int) -> bytes:
         number >>= 7
     octets.append(number)
     return bytes(octets)
-
-
-def unpacked(body: bytes) -> bytes:
-    """A body without its gzip, which gateways apply unasked and unsaid since 25.42.2. Raises DecodeError."""
-    if not body.startswith(_GZIP):
-        return body
-    decompressor = zlib.decompressobj(wbits=31)
-    try:
-        data = decompressor.decompress(body, MAX_DOCUMENT + 1)
-    except zlib.error as error:
-        raise DecodeError("the answer's compression is damaged") from error
-    if len(data) > MAX_DOCUMENT:
-        raise DecodeError(f"the unpacked answer is longer than {MAX_DOCUMENT} bytes")
-    if not decompressor.eof:
-        raise DecodeError("the compressed answer is cut short")
-    return data

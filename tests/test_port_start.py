@@ -11,12 +11,14 @@ import subprocess
 import sys
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import bcrypt
 import pytest
 
 from probe_exporter.simulator import make_certificate
+from probe_exporter.web.systemd import notify_ready
 from tests.port_process import PATIENCE, Running, configuration, serving, started, wait
 from tests.program_runs import run_program
 from tests.prometheus_server import free_port
@@ -103,10 +105,12 @@ def test_systemd_is_told_when_the_port_answers(tmp_path: Path) -> None:
             wait(lambda: RELOADED in running.log, "the reload")
 
 
-def test_a_systemd_that_does_not_listen_stops_nobody(tmp_path: Path) -> None:
-    with serving(tmp_path, environment={"NOTIFY_SOCKET": "@nobody-listens-here"}) as running:
-        wait(lambda: "systemd cannot be told" in running.log, "the warning")
-        assert running.get()[0] == 200
+def test_a_systemd_that_does_not_listen_stops_nobody(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("NOTIFY_SOCKET", "@nobody-listens-here")
+    notify_ready()
+    assert "systemd cannot be told" in caplog.text
 
 
 def test_sigterm_ends_in_time_behind_two_thousand_guesses(tmp_path: Path) -> None:
@@ -193,28 +197,15 @@ def test_an_authority_without_a_certificate_is_a_mistake_with_a_name(tmp_path: P
     assert "report" not in log
 
 
-def test_two_braces_open_it(tmp_path: Path) -> None:
-    (tmp_path / "web.yaml").write_text("{}\n")
-    with serving(tmp_path, f"--web.config.file={tmp_path / 'web.yaml'}") as running:
-        assert running.get()[0] == 200
-
-
-def test_several_addresses(tmp_path: Path) -> None:
-    other = free_port()
-    with serving(tmp_path, "--web.listen-address", f"127.0.0.1:{other}") as running:
-        assert running.get()[0] == 200
-        assert Running(running.process, other, running.log_file).get()[0] == 200
-        assert f"127.0.0.1:{running.port} 127.0.0.1:{other}" in running.log
-
-
-def test_addresses_from_the_environment_unless_the_command_line_has_one(tmp_path: Path) -> None:
-    first, second = free_port(), free_port()
+def test_several_addresses_of_the_command_line_or_else_of_the_environment(tmp_path: Path) -> None:
+    first, second, third = free_port(), free_port(), free_port()
     variable = {"PROBE_EXPORTER_WEB_LISTEN_ADDRESS": f"127.0.0.1:{first} 127.0.0.1:{second}"}
     with serving(tmp_path, environment=variable, port=first) as running:
-        assert running.get()[0] == 200
-        assert Running(running.process, second, running.log_file).get()[0] == 200
-    with serving(tmp_path, environment=variable) as running:
-        assert not Running(running.process, first, running.log_file).accepts()
+        assert running.get()[0] == replace(running, port=second).get()[0] == 200
+        assert f"127.0.0.1:{first} 127.0.0.1:{second}" in running.log
+    with serving(tmp_path, "--web.listen-address", f"127.0.0.1:{third}", environment=variable) as running:
+        assert running.get()[0] == replace(running, port=third).get()[0] == 200
+        assert not replace(running, port=first).accepts()
 
 
 def test_every_option_of_serve_has_its_variable(tmp_path: Path) -> None:

@@ -336,6 +336,11 @@ def test_an_encrypted_key_is_an_error_and_asks_nobody(folder: Path) -> None:
         WebSecurity.load(written(folder, f"{TLS}}}"))
 
 
+def test_two_braces_are_a_port_that_is_open_to_all(folder: Path) -> None:
+    with exporter(folder, "{}") as running:
+        assert ask(running.port) == 200
+
+
 def test_no_file_means_no_guard() -> None:
     security = WebSecurity.load(None)
     assert not security.tls

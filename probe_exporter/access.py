@@ -8,6 +8,7 @@ from pathlib import Path
 
 from probe_exporter.schema import Access, Pin
 from probe_exporter.secrets import Secret
+from probe_exporter.settings import Config
 from probe_exporter.sources import Notes, Place, References, said, world_readable
 
 _NAME = "{name}"
@@ -30,14 +31,24 @@ class Declared:
 class AccessReader:
     """Reads what gateways and modules say about access; mistakes and warnings are noted, not raised.
 
-    ``unread`` takes the note that a password file cannot be read.
+    ``unread`` takes the note that a password file cannot be read. A certificate file that ``previous``, the
+    configuration in force, pins must be there still.
     """
 
-    def __init__(self, references: References, mistakes: Notes, warnings: Notes, *, unread: Notes) -> None:
+    def __init__(
+        self,
+        references: References,
+        mistakes: Notes,
+        warnings: Notes,
+        unread: Notes,
+        previous: Config | None = None,
+    ) -> None:
         self._references = references
         self._mistakes = mistakes
         self._warnings = warnings
         self._unread = unread
+        known = previous.gateways.values() if previous else ()
+        self._pinned_before = {gateway.tls_cert_file for gateway in known if gateway.pin is not None}
         self._exposed: set[Path] = set()
 
     def check_module(self, declared: Declared) -> None:
@@ -91,7 +102,12 @@ class AccessReader:
         except ValueError as error:
             self._mistakes.add(here, _of_key("tls_cert_file", str(error), here, gateway))
             return path, None
-        if pin is None:
+        if pin is None and path in self._pinned_before:
+            problem = (
+                "the file was there and is gone; put it back: without it no probe of this gateway succeeds"
+            )
+            self._mistakes.add(here, _of_key("tls_cert_file", problem, here, gateway))
+        elif pin is None:
             command = f"probe_exporter fetchcert {shlex.quote(name)}"
             problem = f"the file does not exist yet, so probes of this gateway fail; run: {command}"
             self._warnings.add(here, _of_key("tls_cert_file", problem, here, gateway))

@@ -9,7 +9,6 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from glob import has_magic
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from probe_exporter.access import AccessReader, Declared
 from probe_exporter.conflicts import note_conflicts
 from probe_exporter.environment import environment_source
 from probe_exporter.errors import ConfigurationError, Mistake
+from probe_exporter.gateway_files import GatewayFiles
 from probe_exporter.schema import (
     COLLECTORS,
     DEFAULT_EMAIL,
@@ -38,9 +38,9 @@ from probe_exporter.sources import (
     Place,
     References,
     SourceFile,
+    checked,
     default_state_directory,
     open_source,
-    said,
 )
 from probe_exporter.tariff_section import WrittenTariff
 from probe_exporter.tariffs import Tariff
@@ -74,10 +74,6 @@ _NO_GATEWAYS = (
 _NOT_VALIDATED = (
     "TLS is not validated: whoever answers at this address gets the password; "
     "set tls_cert_file or tls_fingerprint (probe_exporter fetchcert gives both)"
-)
-_NO_LONGER_MATCHED = (
-    "no file matches this pattern any more; is the folder mounted? To remove the last gateway on purpose, leave a file "
-    "that holds `gateways: {}` there, or take this pattern out"
 )
 _CHANGING = "the files of this configuration change while they are read; try again"
 _MOST_ATTEMPTS = 3
@@ -143,13 +139,11 @@ class _Loading:
         self._warnings = Notes()
         self._environment = environment
         self._variables = variables
-        self._matched_before = previous.matched if previous else ()
-        self._matched: list[str] = []
-        self._unmatched: list[str] = []
         self._files = files
+        self._gateway_files = GatewayFiles(files, self._mistakes, self._warnings, previous)
         secrets = self._warnings if without_secrets else self._mistakes
         references = References(files)
-        self._access = AccessReader(references, self._mistakes, self._warnings, unread=secrets)
+        self._access = AccessReader(references, self._mistakes, self._warnings, secrets, previous)
         self._tedapi = TedapiReader(references, self._mistakes, self._warnings, secrets)
         self._modules: dict[str, Module] = {DEFAULT_MODULE: Module()}
         self._shared: dict[str, Declared] = {}
@@ -176,8 +170,7 @@ class _Loading:
         if top.device is not None:
             device = self._device(place.below("device"), top.device)
         self._read_gateways(place.below("gateways"), top.gateways)
-        for source in self._gateway_files(place.below("gateway_files"), top.gateway_files or []):
-            self._read_gateway_file(source)
+        self._read_gateway_files(place.below("gateway_files"), top.gateway_files or [])
         state = self._state_directory(place.below("state_directory"), top.state_directory)
         note_conflicts(self._gateways, self._gateway_places, self._mistakes)
         self._note_idle_modules()
@@ -194,8 +187,8 @@ class _Loading:
             state,
             self._warnings.summed_up(),
             self._tariffs,
-            tuple(self._matched),
-            tuple(self._unmatched),
+            tuple(self._gateway_files.matched),
+            tuple(self._gateway_files.unmatched),
         )
 
     # Files
@@ -204,65 +197,17 @@ class _Loading:
         self._opened += 1
         return open_source(path, self._opened, self._mistakes, self._files, self._variables)
 
-    def _gateway_files(self, place: Place, patterns: list[str]) -> Iterator[SourceFile]:
-        seen = {os.path.realpath(place.source.path)}
-        for index, pattern in enumerate(patterns):
-            where = place if len(patterns) == 1 else place.below(index)
-            for name in self._matching(where, str(place.source.path.parent / pattern)):
-                if os.path.realpath(name) not in seen:
-                    seen.add(os.path.realpath(name))
-                    source = self._open(Path(name))
-                    if source is not None:
-                        yield source
-
-    def _matching(self, place: Place, pattern: str) -> list[str]:
-        """Return the files that a pattern names; one that names none is a mistake where it named some before."""
-        try:
-            names = self._files.matching(pattern)
-        except OSError as error:
-            self._mistakes.add(
-                place, f"a folder of this pattern cannot be listed: {said(error)}; check its permissions"
-            )
-            return []
-        if names:
-            self._matched.append(pattern)
-        elif not has_magic(pattern):
-            self._mistakes.add(
-                place, "there is no such file; relative paths begin at the directory of this file"
-            )
-        elif pattern in self._matched_before:
-            self._mistakes.add(place, _NO_LONGER_MATCHED)
-        else:
-            self._unmatched.append(pattern)
-            self._warnings.add(place, "no file matches this pattern")
-        return names
-
-    def _read_gateway_file(self, source: SourceFile) -> None:
-        top = Place(source)
-        root = source.root
-        if isinstance(root, dict) and root and _is_bare(root):
-            self._read_gateways(top, root)
-            return
-        file = sections.take(schema.GatewayFile, self._checked(top, schema.GATEWAY_FILE, root))
-        self._read_gateways(top.below("gateways"), file.gateways)
+    def _read_gateway_files(self, place: Place, patterns: list[str]) -> None:
+        for path in self._gateway_files.paths(place, patterns):
+            source = self._open(path)
+            if source is not None:
+                here, gateways = self._gateway_files.gateways_of(source)
+                self._read_gateways(here, gateways)
 
     # Sections
 
     def _checked(self, place: Place, section: sections.Section, value: object) -> dict[str, Any]:
-        """Return what is right in a section; what is wrong is noted and left out."""
-        try:
-            return section.read(value)
-        except vol.MultipleInvalid as error:
-            errors = list(error.errors)
-        except vol.Invalid as error:
-            errors = [error]
-        for one in errors:
-            hide = isinstance(one, values.HiddenKeyError)
-            self._mistakes.add(place.below(*sections.steps(one)), one.msg, hide_key=hide)
-        wrong = {one.path[0] for one in errors if one.path}
-        if not isinstance(value, dict) or not wrong:
-            return {}
-        return self._checked(place, section, {key: item for key, item in value.items() if key not in wrong})
+        return checked(place, section, value, self._mistakes)
 
     def _named(self, place: Place, entries: Mapping[str, object]) -> Iterator[tuple[str, Place, object]]:
         """Yield the entries of a section whose keys are names, without those whose name is a mistake."""
@@ -400,9 +345,3 @@ class _Loading:
         if os.path.exists(path) and not os.path.isdir(path):
             self._mistakes.add(place, "is not a directory; name one, or a path where one can be made")
         return path
-
-
-def _is_bare(root: Mapping[str, object]) -> bool:
-    """Return True if a gateway file lists its gateways at the top, without ``gateways:`` above them."""
-    sections = {"gateways", "gateway", *schema.TOP.keys}
-    return not sections & root.keys() and all(isinstance(item, dict) or item == "" for item in root.values())

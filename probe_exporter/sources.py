@@ -17,12 +17,17 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+import voluptuous as vol
 
 from probe_exporter import typed_yaml
 from probe_exporter.errors import Mistake
 from probe_exporter.files import read_regular
 from probe_exporter.schema import Pin
 from probe_exporter.secrets import Secret, read_secret_file
+from probe_exporter.sections import Section, steps
+from probe_exporter.values import HiddenKeyError
 
 MOST_OF_A_KIND = 10
 _LARGEST_SOURCE = 32 * 1024 * 1024
@@ -190,6 +195,23 @@ class Notes:
 
 def _kind(note: Mistake) -> str:
     return note.problem.partition(";")[0]
+
+
+def checked(place: Place, section: Section, value: object, mistakes: Notes) -> dict[str, Any]:
+    """Return what is right in a section; what is wrong is noted and left out."""
+    try:
+        return section.read(value)
+    except vol.MultipleInvalid as error:
+        errors = list(error.errors)
+    except vol.Invalid as error:
+        errors = [error]
+    for one in errors:
+        mistakes.add(place.below(*steps(one)), one.msg, hide_key=isinstance(one, HiddenKeyError))
+    wrong = {one.path[0] for one in errors if one.path}
+    if not isinstance(value, dict) or not wrong:
+        return {}
+    right = {key: item for key, item in value.items() if key not in wrong}
+    return checked(place, section, right, mistakes)
 
 
 def open_source(

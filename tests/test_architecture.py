@@ -27,6 +27,7 @@ LAYERS = (
         "tedapi_section",
         "access",
         "conflicts",
+        "gateway_files",
         "tedapi_access",
         "environment",
         "sources",

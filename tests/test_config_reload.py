@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import signal
 import threading
 import time
@@ -25,6 +26,7 @@ from tests.test_cli_environment import serving
 from tests.test_cli_serve import end, get
 
 SUCCESS = "probe_exporter_config_last_reload_successful"
+CERTIFICATE = Path(__file__).parent / "config/good/certs/home.pem"
 PIN = f"tls_fingerprint: 'sha256:{'ab' * 32}', login_password: x"
 
 
@@ -100,6 +102,32 @@ def test_a_pattern_that_matched_and_matches_nothing_refuses_the_reload(
         assert "gateway_files: no file matches this pattern any more" in told
         assert "leave a file that holds `gateways: {}` there" in told
         assert (running.names, running.success) == (["north"], 0.0)
+
+
+def test_a_certificate_file_that_was_there_and_is_gone_refuses_the_reload(tmp_path: Path) -> None:
+    main, pem = tmp_path / "probe_exporter.yaml", tmp_path / "home.pem"
+    main.write_text(
+        "gateways: {home: {gateway_address: 192.0.2.1, tls_cert_file: home.pem, login_password: x}}"
+    )
+    shutil.copy(CERTIFICATE, pem)
+    running = Running(main)
+    pin = running.fleet.config.gateways["home"].pin
+    pem.rename(tmp_path / "elsewhere")
+    assert "tls_cert_file: the file was there and is gone" in running.reload()
+    assert running.fleet.config.gateways["home"].pin == pin
+    assert running.success == 0.0
+    (tmp_path / "elsewhere").rename(pem)
+    assert running.reload() == ""
+    running.fleet.close()
+
+
+def test_an_empty_gateway_file_is_not_taken_for_gateways_that_were_removed(
+    folder: Path, running: Running
+) -> None:
+    for text in ("", "# north: {gateway_address: north.example}\n", "---\n"):
+        (folder / "gateways.d/north.yaml").write_text(text)
+        assert "north.yaml:1: is empty; write `gateways: {}`" in running.reload()
+        assert running.names == ["north"]
 
 
 def test_the_last_gateway_is_removed_on_purpose(folder: Path, running: Running) -> None:

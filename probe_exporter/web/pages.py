@@ -14,6 +14,7 @@ from jinja2 import Environment, FunctionLoader
 from probe_exporter import __version__
 from probe_exporter.fleet import Fleet, ProbeResult, Site
 from probe_exporter.readings import Readings
+from probe_exporter.web.homes import homes, part
 from probe_exporter.web.messages import Answer
 
 HTML: Final = "text/html; charset=utf-8"
@@ -51,6 +52,7 @@ def _environment() -> Environment:
     environment.filters["watts"] = watts
     environment.filters["percent"] = percent
     environment.filters["ago"] = ago
+    environment.filters["kilowatt_hours"] = kilowatt_hours
     environment.filters["path"] = lambda text: quote(text, safe="")
     return environment
 
@@ -84,7 +86,15 @@ class Links:
 def fleet_page(fleet: Fleet, links: Links, *, reload_failed: bool = False) -> Answer:
     """The fleet at a glance, the troubled first."""
     rows = sorted((_row(site) for site in fleet.sites.values()), key=lambda row: (row.rank, row.name))
-    return _page("fleet.html", rows=rows, links=links, counts=_counts(rows), reload_failed=reload_failed)
+    parts = (part(site, _readings(site), _powers(_readings(site))) for site in fleet.sites.values())
+    return _page(
+        "fleet.html",
+        rows=rows,
+        homes=homes(parts),
+        links=links,
+        counts=_counts(rows),
+        reload_failed=reload_failed,
+    )
 
 
 def gateway_page(site: Site, links: Links) -> Answer:
@@ -240,6 +250,11 @@ def watts(value: float | None) -> str:
 def percent(value: float | None) -> str:
     """A ratio as percent."""
     return "–" if value is None else f"{value * 100.0:.0f} %"
+
+
+def kilowatt_hours(joules: float | None) -> str:
+    """Joules as people read them."""
+    return "–" if joules is None else f"{joules / 3.6e6:.1f} kWh"
 
 
 def ago(seconds: float | None) -> str:

@@ -1,0 +1,96 @@
+"""Homes of several gateways on the page of the fleet: flows are added, charge is weighed by capacity."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from probe_exporter.fleet import Site
+from probe_exporter.readings import Readings
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one gateway adds to its home. Powers in W, energies in J; None where it does not tell."""
+
+    site: Site
+    answers: bool
+    powers: dict[str, float]
+    charge: float | None
+    capacity: float | None
+    stored: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class HomeRow:
+    """One home as a line of the page. A sum is None unless every gateway of the home tells its part."""
+
+    name: str
+    members: tuple[str, ...]
+    answering: int
+    charge: float | None
+    stored: float | None
+    solar: float | None
+    load: float | None
+    battery: float | None
+    grid: float | None
+
+
+def part(site: Site, readings: Readings, powers: dict[str, float]) -> Part:
+    """Return what the last good probe of a gateway says; a gateway that fails adds nothing that is true now."""
+    answers = site.last is not None and site.last.success
+    soe, system = readings.soe, readings.system_status
+    capacity = (system.full_energy if system is not None else None) or site.config.capacity
+    stored = system.remaining_energy if system is not None else None
+    if stored is None and soe is not None and soe.ratio is not None and capacity is not None:
+        stored = soe.ratio * capacity
+    charge = soe.app_ratio if soe is not None else None
+    return Part(site, answers, powers if answers else {}, charge, capacity, stored)
+
+
+def homes(parts: Iterable[Part]) -> list[HomeRow]:
+    """Return the homes that have several gateways, by name."""
+    found: dict[str, list[Part]] = {}
+    for one in parts:
+        home = one.site.config.labels.get("home")
+        if home is not None:
+            found.setdefault(home, []).append(one)
+    return [_row(name, members) for name, members in sorted(found.items()) if len(members) > 1]
+
+
+def _row(name: str, members: list[Part]) -> HomeRow:
+    whole = all(one.answers for one in members)
+    return HomeRow(
+        name,
+        tuple(one.site.name for one in members),
+        sum(one.answers for one in members),
+        _charge(members) if whole else None,
+        _sum(one.stored for one in members) if whole else None,
+        *(
+            _sum(one.powers.get(category) for one in members)
+            for category in ("solar", "load", "battery", "site")
+        ),
+    )
+
+
+def _sum(values: Iterable[float | None]) -> float | None:
+    """Return the sum; None where one value is missing."""
+    known = []
+    for value in values:
+        if value is None:
+            return None
+        known.append(value)
+    return math.fsum(known)
+
+
+def _charge(members: list[Part]) -> float | None:
+    """Return the charge of the home: weighed by capacity where all are known, else their mean."""
+    charges = [one.charge for one in members if one.charge is not None]
+    if len(charges) < len(members):
+        return None
+    capacity = _sum(one.capacity for one in members)
+    if not capacity:
+        return math.fsum(charges) / len(charges)
+    weighed = (charge * (one.capacity or 0.0) for charge, one in zip(charges, members, strict=True))
+    return math.fsum(weighed) / capacity

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import resource
@@ -19,7 +20,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from probe_exporter.simulator import make_certificate
-from probe_exporter.web import accepting
+from probe_exporter.web import accepting, security
+from probe_exporter.web.webconfig import WebConfigFile
 from tests.port_process import serving, wait
 from tests.test_web_security import (
     TLS,
@@ -31,6 +33,7 @@ from tests.test_web_security import (
     save,
     shown,
     trusting,
+    written,
 )
 
 __all__ = ["folder"]
@@ -76,6 +79,34 @@ def test_a_pair_that_is_half_written_is_waited_for(folder: Path, caplog: pytest.
         assert caplog.text.count("stays as it was") == 1, "told once"
         (folder / "server.key").write_bytes(renewed.key_pem)
         assert shown(running.port) == renewed.der
+
+
+def test_a_certificate_that_could_not_be_read_is_read_again(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(security, "RETRY_INTERVAL", 0.1)
+    renewed = make_certificate()
+    with exporter(folder, f"{TLS}}}") as running, caplog.at_level(logging.ERROR):
+        before = shown(running.port)
+        with monkeypatch.context() as without_descriptors:
+            without_descriptors.setattr(ssl.SSLContext, "load_cert_chain", fail)
+            save(renewed, folder)
+            for _ in range(3):
+                assert shown(running.port) == before
+                time.sleep(0.15)
+        assert caplog.text.count("too many open files") == 1, "told once"
+        assert shown(running.port) == renewed.der
+
+
+def test_a_key_that_becomes_readable_is_another_key(folder: Path) -> None:
+    file = WebConfigFile(written(folder, f"{TLS}}}"))
+    file.read()
+    assert not file.changed()
+    (folder / "server.key").chmod(0o600)
+    assert file.changed()
 
 
 def test_the_authority_of_clients_changes_with_the_certificate(folder: Path) -> None:

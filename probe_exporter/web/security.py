@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import logging
+import math
 import ssl
+import time
 from collections.abc import MutableMapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from probe_exporter.errors import ConfigurationError, Mistake
 from probe_exporter.web.messages import Answer, App, BadRequestError, Receive, Request, Scope, Send
 from probe_exporter.web.passwords import PasswordCheck, TooManyGuessesError
-from probe_exporter.web.webconfig import WebConfigFile, WebSettings, stamp
+from probe_exporter.web.webconfig import WebConfigFile, WebSettings
 
 log = logging.getLogger(__name__)
+
+RETRY_INTERVAL: Final = 10.0
+"""Seconds until a file with a mistake is read again though it has not changed: the cause may be elsewhere."""
 
 
 class WebSecurity:
@@ -26,6 +31,8 @@ class WebSecurity:
     def __init__(self, file: WebConfigFile | None, settings: WebSettings) -> None:
         self._file = file
         self._settings = settings
+        self._next_try = math.inf
+        self._told = ""
         self._passwords = PasswordCheck()
         if file is not None:
             self._passwords.start()
@@ -104,13 +111,20 @@ class WebSecurity:
 
     def refresh(self) -> None:
         """Read the files again where one changed. Connections to come take a new certificate over."""
-        if self._file is None or all(stamp(path) == seen for path, seen in self._file.seen.items()):
+        if self._file is None:
+            return
+        changed = self._file.changed()
+        if not changed and time.monotonic() < self._next_try:
             return
         try:
             self._adopt(self._file.read())
         except ConfigurationError as error:
-            log.error("the web configuration stays as it was: %s", error)
+            self._next_try = time.monotonic() + RETRY_INTERVAL
+            if changed or str(error) != self._told:
+                log.error("the web configuration stays as it was: %s", error)
+            self._told = str(error)
         else:
+            self._next_try, self._told = math.inf, ""
             log.info("web configuration read again: %s", self._file.path)
 
     def _adopt(self, fresh: WebSettings) -> None:

@@ -63,7 +63,7 @@ _SECTIONS: Final = {
 _BCRYPT: Final = re.compile(r"\$2[aby]\$(?:0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{53}")
 _HEADER_VALUE: Final = re.compile(r"[!-~](?:[ -~]*[!-~])?")
 
-Stamp = tuple[int, int, int]
+Stamp = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +87,12 @@ class WebSettings:
 
 
 def stamp(path: Path) -> Stamp | None:
-    """What changes when a file does; None where there is none."""
+    """What changes when a file, its owner or its mode does; None where there is none."""
     try:
         status = path.stat()
     except OSError:
         return None
-    return status.st_mtime_ns, status.st_ino, status.st_size
+    return status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_size
 
 
 class WebConfigFile:
@@ -102,6 +102,10 @@ class WebConfigFile:
         self.path = path
         self.seen: dict[Path, Stamp | None] = {}
         self._notes = Notes()
+
+    def changed(self) -> bool:
+        """Return True if one of the files is another one than when it was last read."""
+        return any(stamp(path) != seen for path, seen in self.seen.items())
 
     def read(self) -> WebSettings:
         """The settings. Raises ConfigurationError with every mistake."""

@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import click
 
 from probe_exporter.cli.options import Refusal, Settings, duration_option
+from probe_exporter.tedapi_queries import extra_installed
 
 if TYPE_CHECKING:
     from probe_exporter.simulator import Farm, SimulatedGateway, System
     from probe_exporter.simulator.profiles import ProfileName
 
 _PORTS: Final = 65_536
+_POWERWALL_3: Final = (4, 1, 2)
+"""Packs of the gateways of the scenario pw3, in turn: a leader with two expansions and a follower, and smaller ones."""
 VILLA: Final = "villa"
 """The scenario that is one home, and the name of that home."""
 _NAMES: Final = ("home", "cabin", "workshop")
@@ -134,7 +137,19 @@ def _farm(scenario: str, gateways: int, port: int, latency: float) -> Farm:
     if port + gateways > _PORTS:
         raise Refusal(f"--port: the last of {gateways} gateways would be above port 65535")
     systems = {gateway_name(index): _system(scenario, index) for index in range(gateways)}
-    return Farm(systems, port=port, latency=latency)
+    farm = Farm(systems, port=port, latency=latency)
+    if scenario == "pw3" and extra_installed():
+        _switch_tedapi_on(farm)
+    return farm
+
+
+def _switch_tedapi_on(farm: Farm) -> None:
+    from probe_exporter.simulator import LivingSite
+    from probe_exporter.simulator.tedapi import LivingSource, Tedapi
+
+    for gateway in farm.gateways.values():
+        if isinstance(gateway.system, LivingSite):
+            gateway.tedapi = Tedapi(LivingSource(gateway.system))
 
 
 def gateway_name(index: int) -> str:
@@ -151,7 +166,7 @@ def _system(scenario: str, index: int) -> System:
         profiles = _SCENARIOS[scenario]
         site = LivingSite(
             seed=index + 1,
-            batteries=1 + index % 2,
+            batteries=_POWERWALL_3[index % len(_POWERWALL_3)] if scenario == "pw3" else 1 + index % 2,
             profile=profiles[index % len(profiles)],
             strategy=following(villa_tariff()) if scenario == VILLA else None,
         )
@@ -199,10 +214,25 @@ def _break(sites: dict[str, SimulatedGateway], text: str) -> None:
     if colon and site not in sites:
         raise Refusal(f"--fault: no such site; there are {', '.join(sites)}")
     for gateway in [sites[site]] if colon else list(sites.values()):
+        if kind.startswith("tedapi_"):
+            _break_tedapi(gateway, kind)
+            continue
         try:
             gateway.faults.add(kind, endpoint=endpoint or "*")
         except ValueError as error:
             raise Refusal(f"--fault: {error}") from error
+
+
+def _break_tedapi(gateway: SimulatedGateway, kind: str) -> None:
+    """Put a fault of TEDAPI in force. Raises Refusal for one that cannot be."""
+    if gateway.tedapi is None:
+        raise Refusal("--fault: faults of TEDAPI need --scenario pw3 and the extra [tedapi]")
+    try:
+        gateway.tedapi.play(kind)
+    except KeyError:
+        from probe_exporter.simulator.tedapi import TEDAPI_FAULTS
+
+        raise Refusal(f"--fault: of TEDAPI there are {', '.join(TEDAPI_FAULTS)}") from None
 
 
 def _welcome(sites: dict[str, SimulatedGateway], path: Path, listen_address: str | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 import yaml
 
@@ -14,6 +14,9 @@ from probe_exporter.simulator.loop import LoopThread
 from probe_exporter.simulator.reboot import Reboot
 from probe_exporter.simulator.server import SimulatedGateway
 from probe_exporter.simulator.system import System
+
+if TYPE_CHECKING:
+    from probe_exporter.simulator.tedapi import Tedapi
 
 
 @final
@@ -119,11 +122,24 @@ def write_config(
         }
         for name, gateway in gateways.items()
     }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for index, (name, gateway) in enumerate(gateways.items()):
+        if gateway.tedapi is not None:
+            document["gateways"][name]["tedapi"] = _tedapi_section(gateway.tedapi, index, path)
     if home is not None:
-        for gateway in document["gateways"].values():
-            gateway["home"] = home
+        for entry in document["gateways"].values():
+            entry["home"] = home
     if tariff is not None:
         document["tariffs"] = {"default": dict(tariff)}
-    path.parent.mkdir(parents=True, exist_ok=True)
     path.touch(mode=0o600, exist_ok=False)
     path.write_text(yaml.safe_dump(document, sort_keys=False), "utf-8")
+
+
+def _tedapi_section(tedapi: Tedapi, index: int, path: Path) -> dict[str, Any]:
+    """Both ways in turn: the password of the gateway's own Wi-Fi, and a key, whose file stands beside ``path``."""
+    if not index % 2:
+        return {"gateway_password": tedapi.password}
+    file = path.with_name(f"{path.stem}-key-{index + 1}.pem")
+    file.touch(mode=0o600, exist_ok=False)
+    file.write_bytes(tedapi.make_key())
+    return {"rsa_key_file": file.name, "din": tedapi.source.dins[0]}

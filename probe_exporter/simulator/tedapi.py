@@ -114,12 +114,26 @@ class Tedapi:
     delay: float = 0.0
     clock_offset: float = 0.0
     now: Callable[[], float] = time.time
+    private_key: rsa.RSAPrivateKey | None = None
+    """A key that was made here and is registered; None where nobody asked for one."""
     asked: list[str] = field(default_factory=list)
     """What was asked, ``config`` and so on, with ``/`` and the DIN behind it for a follower."""
 
     def register(self, key: rsa.RSAPublicKey, state: Key = "verified") -> None:
         """Register a public key, as its owner does with Tesla; ``verified`` once a Powerwall was switched."""
         self.keys[key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.PKCS1)] = state
+
+    def make_key(self) -> bytes:
+        """A new key, registered and confirmed, as PEM. Of 2048 bits: Tesla's 4096 take seconds to make."""
+        self.private_key = rsa.generate_private_key(65537, 2048)
+        self.register(self.private_key.public_key())
+        return self.private_key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+
+    def play(self, fault: str) -> None:
+        """Put one of `TEDAPI_FAULTS` in force. Raises KeyError for another one."""
+        TEDAPI_FAULTS[fault][1](self)
 
     def answer(self, request: ClientRequest, owner: bool) -> SimulatedAnswer:
         """The answer to a request below ``/tedapi/``; ``owner`` says that it carries a session of the owner."""
@@ -254,6 +268,39 @@ class Tedapi:
         response.status = graphql_api_pb2.GRAPH_QL_STATUS_SUCCESS
         response.data = json.dumps(found)
         return reply
+
+
+def _all_pending(tedapi: Tedapi) -> None:
+    tedapi.keys = dict.fromkeys(tedapi.keys, "pending")
+
+
+def _none_known(tedapi: Tedapi) -> None:
+    tedapi.keys = {}
+
+
+def _busy(tedapi: Tedapi) -> None:
+    tedapi.busy = True
+
+
+def _compressed(tedapi: Tedapi) -> None:
+    tedapi.compressed = True
+
+
+def _slow(tedapi: Tedapi) -> None:
+    tedapi.delay = 9.0
+
+
+TEDAPI_FAULTS: Final[dict[str, tuple[str, Callable[[Tedapi], None]]]] = {
+    "tedapi_key_pending": (
+        "nobody has switched a Powerwall off and on since the key was registered",
+        _all_pending,
+    ),
+    "tedapi_key_unknown": ("the key is not registered for this site", _none_known),
+    "tedapi_busy": ("503 to everything of TEDAPI", _busy),
+    "tedapi_gzip": ("answers of TEDAPI are gzip, unasked and unsaid", _compressed),
+    "tedapi_slow": ("every answer of TEDAPI takes 9 seconds", _slow),
+}
+"""Faults of TEDAPI alone, beside those of the wire that strike its paths too."""
 
 
 def _asked_types(variables: Mapping[str, Any]) -> Iterable[str]:

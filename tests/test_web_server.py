@@ -327,6 +327,23 @@ def test_sigterm_lets_a_running_probe_answer(tmp_path: Path) -> None:
             assert "Traceback" not in log
 
 
+def test_a_second_signal_waits_for_nobody(tmp_path: Path) -> None:
+    with SimulatedGateway(LivingSite(seed=1)) as gateway:
+        gateway.faults.add("hang")
+        with (
+            process(tmp_path, gateway) as (port, running),
+            socket.create_connection(("127.0.0.1", port), 5.0) as client,
+        ):
+            head = b"GET /probe?target=home HTTP/1.1\r\nHost: x\r\nX-Prometheus-Scrape-Timeout-Seconds: 25\r\n\r\n"
+            client.sendall(head)
+            time.sleep(0.5)
+            running.send_signal(signal.SIGTERM)
+            with pytest.raises(subprocess.TimeoutExpired):
+                running.wait(1.0)
+            running.send_signal(signal.SIGTERM)
+            assert running.wait(10.0) == 0
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_an_idle_exporter_ends_at_once(tmp_path: Path, number: signal.Signals) -> None:
     with SimulatedGateway(LivingSite(seed=1)) as gateway, process(tmp_path, gateway) as (port, running):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import http.client
+import json
 import logging
 import os
 import resource
@@ -67,6 +69,15 @@ def test_a_certificate_is_renewed_though_every_client_refuses_the_old_one(tmp_pa
             ask(running.port, context=only(new.pem))
         swap(tmp_path / "data", tmp_path / "new")
         assert ask(running.port, context=only(new.pem)) == 200
+
+
+def test_discovery_says_that_the_port_has_tls(folder: Path) -> None:
+    with exporter(folder, f"{TLS}}}") as running:
+        connection = http.client.HTTPSConnection("127.0.0.1", running.port, timeout=10.0, context=trusting())
+        connection.request("GET", "/sd")
+        (group,) = json.loads(connection.getresponse().read())
+        connection.close()
+    assert group["labels"]["__scheme__"] == "https"
 
 
 def test_a_pair_that_is_half_written_is_waited_for(folder: Path, caplog: pytest.LogCaptureFixture) -> None:

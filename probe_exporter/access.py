@@ -16,7 +16,7 @@ _NAME = "{name}"
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """What one gateway or module says about access, and where it says so."""
+    """The keys of a gateway or a module about access, and their place."""
 
     place: Place
     access: Access
@@ -29,7 +29,7 @@ class Declared:
 
 
 class AccessReader:
-    """Reads what gateways and modules say about access; mistakes and warnings are noted, not raised.
+    """Reads the keys of gateways and modules about access; mistakes and warnings are noted, not raised.
 
     ``unread`` takes the note that a password file cannot be read. A certificate file that ``previous``, the
     configuration in force, pins must be there still.

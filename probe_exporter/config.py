@@ -80,7 +80,7 @@ _MOST_ATTEMPTS = 3
 
 
 def find_config() -> Path | None:
-    """The first configuration file in the current directory, the program's, and /etc/probe_exporter; or None."""
+    """Return the first configuration file in the current directory, the program's, and /etc/probe_exporter; or None."""
     program = Path(sys.argv[0] if sys.argv and sys.argv[0] else ".").resolve().parent
     for directory in (Path(), program, SYSTEM_DIRECTORY):
         for name in FILE_NAMES:
@@ -124,7 +124,7 @@ def load_config(
 
 
 class _Loading:
-    """One load of one configuration. Goes on after a mistake, so that all of them are told."""
+    """A single load of the configuration. It goes on after a mistake, so that it finds all of them."""
 
     def __init__(
         self,

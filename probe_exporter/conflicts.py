@@ -1,4 +1,4 @@
-"""What two gateways of one configuration must not both have: an address, a name, a home with two tariffs."""
+"""Conflicts between the gateways of a configuration: an address, a name, a home with two tariffs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One gateway from ``POWERWALL_…`` variables, for a start without a file."""
+"""A gateway from ``POWERWALL_…`` variables, for a start without a file."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ def read_regular(path: Path, most: int, remedy: str = "name a file") -> bytes:
                 return file.read(most)
     except IsADirectoryError:
         pass
-    raise ValueError(f"is no regular file; {remedy}")
+    raise ValueError(f"is not a regular file; {remedy}")
 
 
 def _open_without_waiting(path: str, flags: int) -> int:

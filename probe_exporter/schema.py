@@ -1,4 +1,4 @@
-"""What may stand in a configuration file: every key, what it takes, its default, and a sentence on it.
+"""The keys of a configuration file: every one, what it takes, its default, and a sentence on it.
 
 This is the one place that knows them. The values in force, what ``/config`` shows and the tables of
 docs/configuration.md derive from it. Each section is a dataclass (see ``sections.py``); a class that is in force as
@@ -160,7 +160,7 @@ class Module:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """How to log in and which certificate to expect: keys of a gateway, and of a module that shares them."""
+    """The access to a gateway, login and certificate: keys of a gateway, and of a module that shares them."""
 
     login_email: str | None = key(
         values.TEXT, None, "a free label; the gateway does not check it", otherwise=DEFAULT_EMAIL

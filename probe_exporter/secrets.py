@@ -20,7 +20,7 @@ _CONTROL = re.compile("[\x00-\x1f\x7f\ufeff]")
 
 
 class Secret:
-    """One secret text. Equal secrets are equal and hash alike; nothing but ``reveal`` gives the text."""
+    """A secret text. Equal secrets are equal and hash alike; nothing but ``reveal`` gives the text."""
 
     __slots__ = ("__text",)
 

@@ -1,4 +1,4 @@
-"""How a section of a configuration is declared: a frozen dataclass whose fields are its keys.
+"""The declaration of a section of the configuration: a frozen dataclass whose fields are its keys.
 
 ::
 
@@ -35,7 +35,7 @@ _CREDENTIALS = ("login_password", "login_password_file", "gateway_password", "ga
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One key: its name, what it takes, the default as it would be typed, and a sentence on it.
+    """A key: its name, what it takes, the default as it would be typed, and a sentence on it.
 
     Where ``default_is_typed`` is false, ``default`` says in words what holds unless the key is written.
     """

@@ -21,7 +21,7 @@ TIME_BEYOND_RETRIES = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Everything that one configuration file, with the files it names, says.
+    """The configuration of one file and of the files that it names.
 
     ``path`` is None where the environment says it all. ``modules`` always has ``default``; ``gateways`` includes the
     gateway of ``device:`` under its address, which ``device`` then names. ``warnings`` are in file order. ``matched``
@@ -41,7 +41,7 @@ class Config:
 
     @property
     def origin(self) -> str:
-        """Where it comes from, for messages: the path of the file, or the environment."""
+        """The origin, for messages: the path of the file, or the environment."""
         return "environment" if self.path is None else str(self.path)
 
     def module_for(self, gateway: GatewayConfig, module: str | None = None) -> Module:

@@ -66,9 +66,13 @@ class Files:
             {pattern: _listing(pattern) for pattern in list(self._listings)},
         )
 
+    def as_read(self) -> object:
+        """Return the state of everything as it was when it was looked at, to be compared with `now`."""
+        return dict(self._signatures), dict(self._listings)
+
     def changed(self) -> bool:
         """Return True if anything is different from when it was looked at."""
-        return self.now() != (self._signatures, self._listings)
+        return self.now() != self.as_read()
 
 
 def _signature(path: Path) -> object:
@@ -99,7 +103,7 @@ def _listing(pattern: str) -> object:
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """One file that was read; ``order`` is its turn among the files of one configuration.
+    """A file that was read; ``order`` is its turn among the files of one configuration.
 
     Where the environment stands in for a file, ``variables`` has the name of the variable at each path.
     """
@@ -113,7 +117,7 @@ class SourceFile:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One spot in one file. As text it is ``file:line``."""
+    """A spot in a file. As text it is ``file:line``."""
 
     source: SourceFile
     path: typed_yaml.Path = ()
@@ -248,7 +252,7 @@ def open_source(
 
 
 def said(error: OSError) -> str:
-    """What the system said, without the path: it may be a password in the wrong place."""
+    """Return the words of the system, without the path: it may be a password in the wrong place."""
     return (error.strerror or type(error).__name__).lower()
 
 
@@ -316,7 +320,7 @@ def world_readable(path: Path) -> bool:
 
 
 def default_state_directory(environment: Mapping[str, str]) -> Path | None:
-    """Where state is kept unless the configuration says so; None where no such place can be written.
+    """Return where state is kept unless the configuration says so; None where no such place can be written.
 
     That is what systemd gives, else the user's own by the XDG base directory specification.
     """

@@ -73,7 +73,7 @@ class Sequence(list["Value"]):
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One file: its content (an empty text where there is none) and what is wrong with it as YAML."""
+    """The content of a file (an empty text where there is none) and its mistakes as YAML."""
 
     value: Value
     mistakes: tuple[Mistake, ...]
@@ -103,7 +103,7 @@ def read_yaml(text: str, file: str, variables: Variables | None = None) -> Docum
 
 
 def line_of(value: Value, path: Path) -> int | None:
-    """The line of what stands at ``path``, or of the nearest thing above it that exists."""
+    """Return the line of what stands at ``path``, or of the nearest thing above it that exists."""
     line = None
     for step in path:
         below = _child(value, step)
@@ -122,7 +122,7 @@ def _child(value: Value, step: str | int) -> tuple[int, Value] | None:
 
 
 def value_at(value: Value, path: Path) -> Value | None:
-    """What stands at ``path``, or None."""
+    """Return what stands at ``path``, or None."""
     for step in path:
         below = _child(value, step)
         if below is None:
@@ -318,7 +318,7 @@ class _Builder:
         return isinstance(frame.value, Mapping) and frame.key is None and not frame.discard
 
     def _path(self) -> Path:
-        """Where in the file the builder is: the key or index that is being filled in each open collection."""
+        """Return where in the file the builder is: the key or index that is being filled in each open collection."""
         path: list[str | int] = []
         for frame in self._frames:
             if isinstance(frame.value, Sequence):

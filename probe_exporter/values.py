@@ -25,7 +25,7 @@ T = TypeVar("T")
 HTTPS_PORT = 443
 LONGEST_DURATION = 365 * 86400.0
 MOST_NAMES = 10
-"""How many names a message lists."""
+"""The number of names that a message lists."""
 JOULES_PER_KWH = 3.6e6
 _LONGEST_TEXT = 4096
 _LONGEST_NAME = 128
@@ -46,7 +46,7 @@ class HiddenKeyError(vol.Invalid):
 
 @dataclass(frozen=True, slots=True)
 class Kind(Generic[T]):
-    """One kind of value. ``takes`` names it; ``read`` takes what YAML gave, ``show`` gives what YAML may hold."""
+    """A kind of value. ``takes`` names it; ``read`` takes what YAML gave, ``show`` gives what YAML may hold."""
 
     takes: str
     read: Callable[[object], T]
@@ -55,7 +55,7 @@ class Kind(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a gateway listens; ``text`` is what the user typed."""
+    """The address at which a gateway listens; ``text`` is what the user typed."""
 
     host: str
     port: int

@@ -1,4 +1,4 @@
-"""What several commands share: the settings of the command line, the configuration they lead to, and the targets."""
+"""The parts that several commands share: settings of the command line, the configuration, and the targets."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ class FileWatch(threading.Thread):
     def look(self) -> None:
         """Ask for a reload if there is a change that the look before this one saw already."""
         now = self._files.now()
-        if now == self._before and self._files.changed():
+        if now == self._before and now != self._files.as_read():
             _log.info("the files of the configuration have changed")
             os.kill(os.getpid(), signal.SIGHUP)
         self._before = now

@@ -63,8 +63,6 @@ _SECTIONS: Final = {
 _BCRYPT: Final = re.compile(r"\$2[aby]\$(?:0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{53}")
 _HEADER_VALUE: Final = re.compile(r"[!-~](?:[ -~]*[!-~])?")
 
-Stamp = tuple[int, int, int, int]
-
 
 @dataclass(frozen=True, slots=True)
 class TlsSettings:
@@ -86,32 +84,23 @@ class WebSettings:
     headers: dict[bytes, bytes] = field(default_factory=dict)
 
 
-def stamp(path: Path) -> Stamp | None:
-    """What changes when a file, its owner or its mode does; None where there is none."""
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_size
-
-
 class WebConfigFile:
-    """The file and those that it names. ``seen`` are their stamps from before they were last read."""
+    """The file and those that it names."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.seen: dict[Path, Stamp | None] = {}
+        self._files = Files()
         self._notes = Notes()
 
     def changed(self) -> bool:
         """Return True if one of the files is another one than when it was last read."""
-        return any(stamp(path) != seen for path, seen in self.seen.items())
+        return self._files.changed()
 
     def read(self) -> WebSettings:
         """The settings. Raises ConfigurationError with every mistake."""
-        self.seen = {self.path: stamp(self.path)}
+        self._files.clear()
         self._notes = Notes()
-        source = open_source(self.path, 0, self._notes, Files(), None)
+        source = open_source(self.path, 0, self._notes, self._files, None)
         settings = WebSettings()
         if source is not None:
             settings = self._settings(Place(source), source.root)
@@ -250,13 +239,13 @@ class WebConfigFile:
     def _file_of(
         self, place: Place, given: dict[str, Value], key: str, why: str = "is missing"
     ) -> Path | None:
-        """The file that a key names, its stamp taken before anybody reads it."""
+        """The file that a key names, its state taken down before anybody reads it."""
         name = given.get(key)
         if not isinstance(name, str) or not name:
             self._notes.add(place.below(key), why)
             return None
         path = place.locate(name)
-        self.seen[path] = stamp(path)
+        self._files.reading(path)
         return path
 
     def _pair(self, place: Place, given: dict[str, Value], context: ssl.SSLContext) -> None:

@@ -12,6 +12,7 @@ import click
 
 from probe_exporter import __version__
 from probe_exporter.cli.options import Refusal, Settings, choose_targets, complete_target, duration_option
+from probe_exporter.cli.tedapi_record import read_tedapi, record_tedapi
 from probe_exporter.errors import GatewayError
 from probe_exporter.files import write_whole
 
@@ -78,6 +79,11 @@ def _record(config: Config, name: str, timeout: float) -> dict[str, Any]:
     try:
         limits = Limits.of(site.module(), time.monotonic() + timeout)
         fetched = {one.endpoint.name: one for one in site.gateway.fetch(ENDPOINTS, limits, lambda step: None)}
+        newer: dict[str, Any] = {}
+        newer_silent: dict[str, str] = {}
+        if site.config.tedapi is not None:
+            session = site.gateway.login.headers
+            newer, newer_silent = record_tedapi(site.config, site.config.tedapi, session, scrubber)
     finally:
         fleet.close()
     answered = {name: one for name, one in fetched.items() if one.answer is not None}
@@ -89,10 +95,12 @@ def _record(config: Config, name: str, timeout: float) -> dict[str, Any]:
             endpoint.name: entry(endpoint.name, answered[endpoint.name], scrubber)
             for endpoint in ENDPOINTS
             if endpoint.name in answered
-        },
+        }
+        | newer,
         "unanswered": {
             name: one.error.reason for name, one in fetched.items() if one.error and one.answer is None
-        },
+        }
+        | newer_silent,
         "replaced": sorted(scrubber.replaced),
     }
 
@@ -167,6 +175,7 @@ def _metrics(document: dict[str, Any]) -> list[FilledMetric]:
         if name in BY_NAME and isinstance(answer, dict) and answer.get("status") == 200 and "body" in answer:
             body = decode(json.dumps(answer["body"]).encode())
             setattr(readings, ATTRIBUTES[name], read(name, body, recorded).value)
+    read_tedapi(document["endpoints"], readings, recorded)
     return assemble(CATALOGUE, readings, COLLECTORS, lambda *_: True).metrics
 
 

@@ -184,13 +184,7 @@ class TedapiRun:
         config = self._value(Question.CONFIG)
         if not self._talk.reaches_followers or not isinstance(config, SiteConfig):
             return []
-        found = []
-        for block in config.followers[:MAX_FOLLOWERS]:
-            try:
-                found.append(Din(f"{block.part_number}--{block.serial}"))
-            except ValueError:
-                log.debug("%s: a follower's DIN has another form than DINs have", self._name)
-        return found
+        return followers(config)
 
     def _value(self, question: Question) -> object | None:
         asked = self._kept.get(question.value)
@@ -301,3 +295,14 @@ class TedapiRun:
 def _shown(name: str, asked: Asked, now: float) -> bool:
     question = next(one for one in Question if name.startswith(one.value))
     return asked.reading is not None and now - asked.at <= SHOWN_FOR[TIERS[question]]
+
+
+def followers(config: SiteConfig) -> list[Din]:
+    """The devices behind the leader, at most `MAX_FOLLOWERS`, and only of the form that a DIN has."""
+    found = []
+    for block in config.followers[:MAX_FOLLOWERS]:
+        try:
+            found.append(Din(f"{block.part_number}--{block.serial}"))
+        except ValueError:
+            log.debug("a follower's DIN has another form than DINs have")
+    return found

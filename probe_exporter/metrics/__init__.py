@@ -36,4 +36,7 @@ CATALOGUE: tuple[Family, ...] = tuple(
 COUNTERS: tuple[Family, ...] = tuple(family for family in CATALOGUE if family.kind == "counter")
 """The families whose readings the counter guard judges."""
 
-__all__ = ["CATALOGUE", "COUNTERS"]
+TWINNED: frozenset[str] = frozenset(family.endpoint for family in CATALOGUE if family.twin is not None)
+"""The endpoints of the owner interface whose place TEDAPI can take."""
+
+__all__ = ["CATALOGUE", "COUNTERS", "TWINNED"]

@@ -92,6 +92,42 @@ _NUMBERS: Final = frozenset(
 """The fields whose numbers may stay. Booleans and nulls always do."""
 
 
+_SIGNAL: Final = re.compile(r"[A-Z][A-Za-z0-9]*(_[A-Za-z0-9]+)+|CONNECTED")
+"""A word of a signal or a state of TEDAPI. Serials of boards come as hexadecimal text, which has no underscore."""
+
+_BUSES: Final = frozenset("ISLANDER MSA PINV POD PVAC PVS SYNC THC".split())
+"""Keys of TEDAPI in capitals, as a serial might be."""
+
+_TEDAPI_TEXTS: Final[dict[str, dict[str, tuple[re.Pattern[str], ...]]]] = {
+    "config": dict.fromkeys(
+        (
+            "TOU_mode", "battery_power_status", "customer_preferred_export_rule", "default_real_mode",
+            "net_meter_mode", "phase", "phase1", "phase2", "phase3", "pvi_power_status",
+        ),
+        (_NAME,),
+    ),
+    "system": {"gitHash": (_HASH,), "stagedVersion": (_VERSION,)},
+    "controller": {
+        **dict.fromkeys(("active", "name"), (_NAME,)),
+        **dict.fromkeys(("customerIslandMode", "disableReasons", "reasons"), (_WORD,)),
+        **dict.fromkeys(
+            (
+                "ISLAND_GridConnected", "ISLAND_GridState", "PINV_GridState", "PINV_State", "PVAC_State",
+                "PVS_SelfTestState", "PVS_State", "textValue",
+            ),
+            (_SIGNAL,),
+        ),
+    },
+    "components": {"name": (_NAME,), "textValue": (_SIGNAL,)},
+}  # fmt: skip
+"""As `_ENDPOINT_TEXTS`, for the four documents of TEDAPI, a follower's among them."""
+
+_TEDAPI_NUMBERS: Final = re.compile(
+    r"(ISLAND|METER|PINV|POD|PVAC|PVS)_\w+|(nominal|bytes|total|estimated|last|real)[A-Z]\w+|status|handshakeResult|"
+    r"(max|min|nominal)_\w+"
+)
+
+
 class Scrubber:
     """Stand-ins for the texts of one record: the same for the same text, whichever answer it is in.
 
@@ -121,11 +157,13 @@ class Scrubber:
             return self._text(endpoint, key, value)
         if key in _NUMBERS or (not key and endpoint != ""):
             return value
+        if _tedapi_kind(endpoint) and _TEDAPI_NUMBERS.fullmatch(key):
+            return value
         self.replaced.add(f"{endpoint}: {key}")
         return 0
 
     def _key(self, key: str) -> str:
-        return key if _KEY.fullmatch(key) else self.stand_in(key)
+        return key if _KEY.fullmatch(key) or key in _BUSES else self.stand_in(key)
 
     def _text(self, endpoint: str, key: str, text: str) -> str:
         bare = text.strip()
@@ -135,7 +173,8 @@ class Scrubber:
             return self._nested(endpoint, text)
         if key == "network_name" and _NETWORKS.fullmatch(text):
             return text
-        forms = _ENDPOINT_TEXTS.get(endpoint, {}).get(key) or _TEXTS.get(key, ())
+        special = _TEDAPI_TEXTS.get(_tedapi_kind(endpoint)) or _ENDPOINT_TEXTS.get(endpoint, {})
+        forms = special.get(key) or _TEXTS.get(key, ())
         if any(form.fullmatch(bare) for form in forms):
             return text
         self.replaced.add(f"{endpoint}: {key}")
@@ -151,3 +190,9 @@ class Scrubber:
         except (ValueError, RecursionError):
             return self.stand_in(text)
         return json.dumps(self._value(endpoint, "", document))
+
+
+def _tedapi_kind(endpoint: str) -> str:
+    """Which of the four documents of TEDAPI this is, "" for those of the owner interface."""
+    parts = endpoint.split("/")
+    return parts[1] if parts[0] == "tedapi" and len(parts) > 1 else ""

@@ -116,7 +116,18 @@ def test_every_variable_reaches_its_place(tmp_path: Path) -> None:
 
 def test_every_variable_is_a_key_of_a_gateway() -> None:
     for path in environment_module.VARIABLES.values():
-        assert path[0] in schema.GATEWAY.keys or path[0] == "tedapi"
+        section = schema.GATEWAY if len(path) == 1 else schema.SECTIONS[str(path[0])]
+        assert path[-1] in section.keys
+
+
+def test_the_password_of_tedapi_may_come_from_the_environment() -> None:
+    variables = {"POWERWALL_ADDRESS": "192.0.2.1", "POWERWALL_TEDAPI_GATEWAY_PASSWORD": PASSWORD}
+    config = load_config(None, environment=variables)
+    tedapi = config.gateways["home"].tedapi
+    assert tedapi is not None
+    assert tedapi.password == Secret(PASSWORD)
+    assert PASSWORD not in config.as_yaml() + repr(config) + repr(config.warnings)
+    assert {warning.path for warning in config.warnings} == set(variables)
 
 
 @pytest.mark.parametrize(

@@ -83,12 +83,10 @@ class Exchange:
         return self.error is None and self.reader.answer is not None and self.reader.answer.reusable
 
 
-def ask_once(
-    connection: Connection, data: bytes, deadline: float, *, may_be_gzip: bool = False
-) -> HttpAnswer:
+def ask_once(connection: Connection, data: bytes, deadline: float) -> HttpAnswer:
     """Send one request and wait for its answer. Raises ConnectError, DeadlineError or DecodeError."""
     connection.send(data, deadline)
-    reader = AnswerReader(may_be_gzip=may_be_gzip)
+    reader = AnswerReader()
     poller = select.poll()
     poller.register(connection.fileno(), select.POLLIN)
     while reader.answer is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,9 +11,8 @@ from typing import Final
 from probe_exporter.clock import Clock
 from probe_exporter.config import GatewayConfig
 from probe_exporter.errors import DeadlineError, RecipientError
-from probe_exporter.gateway.exchange import ask_once
 from probe_exporter.gateway.transport import Connection, Dialler
-from probe_exporter.gateway.wire import HttpAnswer, request
+from probe_exporter.gateway.wire import AnswerReader, HttpAnswer, request
 from probe_exporter.tedapi.channel import (
     DIN_PATH,
     Incoming,
@@ -130,7 +130,7 @@ class TedapiTalk:
 
     def _sent(self, connection: Connection, data: bytes, deadline: float) -> HttpAnswer:
         try:
-            answer = ask_once(connection, data, deadline, may_be_gzip=True)
+            answer = _ask_once(connection, data, deadline)
         except BaseException:
             self.close()
             raise
@@ -143,6 +143,22 @@ class TedapiTalk:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
+
+
+def _ask_once(connection: Connection, data: bytes, deadline: float) -> HttpAnswer:
+    """Send one request and wait for its answer. Raises ConnectError, DeadlineError or DecodeError."""
+    connection.send(data, deadline)
+    reader = AnswerReader(may_be_gzip=True)
+    poller = select.poll()
+    poller.register(connection.fileno(), select.POLLIN)
+    while reader.answer is None:
+        received = connection.receive()
+        if received is not None:
+            reader.feed(received)
+        left = deadline - time.monotonic()
+        if reader.answer is None and (left <= 0.0 or (received is None and not poller.poll(left * 1000))):
+            raise DeadlineError("the gateway did not answer in time")
+    return reader.answer
 
 
 def _incoming(answer: HttpAnswer, now: float) -> Incoming:

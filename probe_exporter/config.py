@@ -16,7 +16,7 @@ import voluptuous as vol
 
 from probe_exporter import schema, sections, tariff_section, values
 from probe_exporter.access import AccessReader, Declared
-from probe_exporter.conflicts import note_conflicts
+from probe_exporter.conflicts import note_conflicts, warn_of_tariffs
 from probe_exporter.environment import environment_source
 from probe_exporter.errors import ConfigurationError, Mistake
 from probe_exporter.gateway_files import GatewayFiles
@@ -63,8 +63,6 @@ __all__ = [
 ]
 
 FILE_NAMES = ("probe_exporter.yaml", "powerwall_exporter.yaml")
-DEFAULT_TARIFF = "default"
-"""The tariff of gateways that name none."""
 SYSTEM_DIRECTORY = Path("/etc/probe_exporter")
 
 _NO_GATEWAYS = (
@@ -150,6 +148,7 @@ class _Loading:
         self._gateways: dict[str, GatewayConfig] = {}
         self._gateway_places: dict[str, Place] = {}
         self._tariffs: dict[str, WrittenTariff] = {}
+        self._tariff_places: dict[str, Place] = {}
         self._in_force: dict[str, Tariff] = {}
         self._opened = 0
 
@@ -174,6 +173,9 @@ class _Loading:
         state = self._state_directory(place.below("state_directory"), top.state_directory)
         note_conflicts(self._gateways, self._gateway_places, self._mistakes)
         self._note_idle_modules()
+        warn_of_tariffs(
+            self._gateways, self._modules, self._tariff_places, self._gateway_places, self._warnings
+        )
         if not self._gateways and not top.gateway_files and not self._mistakes.notes:
             self._mistakes.add(place, _NO_GATEWAYS)
         if self._mistakes.notes:
@@ -244,6 +246,7 @@ class _Loading:
         for name, here, value in self._named(place, tariffs):
             written = tariff_section.written_tariff(self._checked(here, tariff_section.TARIFF, value))
             self._tariffs[name] = written
+            self._tariff_places[name] = here
             made = tariff_section.built(name, written, value if isinstance(value, dict) else ())
             if isinstance(made, Tariff):
                 self._in_force[name] = made
@@ -257,7 +260,7 @@ class _Loading:
             self._mistakes.add(
                 place.below("tariff"), f"there is no such tariff{hint}; define it below tariffs:"
             )
-        return self._in_force.get(DEFAULT_TARIFF if tariff is None else tariff)
+        return self._in_force.get(schema.DEFAULT_TARIFF if tariff is None else tariff)
 
     def _device(self, place: Place, value: Mapping[str, object]) -> str | None:
         found = self._checked(place, schema.GATEWAY, sections.without_empty(value))

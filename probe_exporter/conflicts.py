@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from probe_exporter import values
-from probe_exporter.schema import GatewayConfig
+from probe_exporter.schema import DEFAULT_TARIFF, GatewayConfig, Module
 from probe_exporter.sources import Notes, Place
 
 
@@ -25,6 +25,27 @@ def note_conflicts(
         if owner != name and place.has("gateway_address"):
             mistakes.add(place, f"this name is the address of the gateway in {places[owner]}; rename one")
     _note_homes(gateways, places, mistakes)
+
+
+def warn_of_tariffs(
+    gateways: Mapping[str, GatewayConfig],
+    modules: Mapping[str, Module],
+    tariffs: Mapping[str, Place],
+    places: Mapping[str, Place],
+    warnings: Notes,
+) -> None:
+    """Note tariffs that no gateway has, and those whose prices a module leaves out."""
+    used = {gateway.tariff or DEFAULT_TARIFF for gateway in gateways.values()}
+    for name, place in tariffs.items():
+        if name not in used:
+            warnings.add(place, "no gateway has this tariff; name it at one with tariff:")
+    for name, gateway in gateways.items():
+        module = modules.get(gateway.module)
+        if gateway.tariff is not None and module is not None and "tariff" not in module.collectors:
+            warnings.add(
+                places[name].below("tariff"),
+                "the module of this gateway leaves out the collector tariff: no prices are exported",
+            )
 
 
 def _address_place(gateway: Place, index: int | None) -> Place:

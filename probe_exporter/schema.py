@@ -25,6 +25,8 @@ from probe_exporter.values import Address, HiddenKeyError, Kind, as_mapping, one
 
 COLLECTORS = ("core", "meters", "grid", "site", "network", "solar", "tedapi", "tariff")
 DEFAULT_MODULE = "default"
+DEFAULT_TARIFF = "default"
+"""The tariff of gateways that name none."""
 DEFAULT_EMAIL = "powerwall_exporter@example.org"
 
 RESERVED_LABELS = frozenset(

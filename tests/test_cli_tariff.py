@@ -126,7 +126,7 @@ def test_a_moment_with_an_offset_and_the_rest_of_the_text(tmp_path: Path) -> Non
         (["home", "--at", "tomorrow"], "--at is not a time from 1971 to 2099"),
         (["home", "--at", "1900-01-01"], "--at is not a time from 1971 to 2099"),
         (["home", "--days", "0"], "--days"),
-        (["barn"], "there is no gateway of that name or address"),
+        (["barn"], "there is no gateway with the name or address"),
         ([], "TARGET"),
     ],
 )
@@ -144,3 +144,12 @@ def test_a_gateway_without_a_tariff_is_told(tmp_path: Path) -> None:
     result = call("tariff", "home", folder=tmp_path)
     assert result.returncode == 2
     assert "home has no tariff; write one below tariffs:, as docs/prices.md shows" in result.stderr
+
+
+def test_a_probe_that_fails_prints_its_prices(tmp_path: Path) -> None:
+    config = with_gateway(EXAMPLES[0], tmp_path)
+    config.write_text(config.read_text().replace("192.0.2.1", "127.0.0.1:9"))
+    result = call("--config.file", str(config), "--log.level=error", "probe", "--timeout=2s")
+    assert result.returncode == 1
+    assert "\nprobe_success 0.0\n" in result.stdout
+    assert '\npowerwall_tariff_standing_charge{currency="AUD"} 1.21\n' in result.stdout

@@ -500,3 +500,18 @@ def test_a_large_fleet_loads_at_once(load: Write) -> None:
     taken = time.process_time() - started
     assert len(config.gateways) == 5000
     assert taken < 3.0, "it takes a third of a second; the rest is for coverage and slow machines"
+
+
+def test_a_gateway_without_a_tariff_has_the_default_one(private: Path) -> None:
+    config = load_config(private / "good/tariffs.yaml", environment={})
+    prices = {name: gateway.prices.name for name, gateway in config.gateways.items() if gateway.prices}
+    assert prices == {"plain": "default", "silent": "night"}
+
+
+def test_tariffs_in_force_are_shown_as_they_may_be_written(private: Path, load: Write) -> None:
+    config = load_config(private / "good/everything.yaml", environment={})
+    shown = yaml.safe_load(config.as_yaml())["tariffs"]
+    again = load(
+        yaml.safe_dump({"tariffs": shown, "gateways": {"home": {"gateway_address": "h", "tariff": "night"}}})
+    )
+    assert again.gateways["home"].prices == config.gateways["home"].prices

@@ -466,6 +466,23 @@ OUTAGES = {
             (55, "sum(powerwall:grid_unknown_seconds:sum30d)", {"{}": 4 * 60.0}),
         ],
     ),
+    # What is remembered of an outage survives an exporter that is down, and ends with the gateway.
+    "a gateway that is removed": Course(
+        dict(
+            [
+                series("powerwall_tls_pinned", "1x20 stale _x9 1x10 stale"),
+                series("powerwall_grid_connected", "1x5 0x5 1x8 stale _x9 1x10 stale"),
+                series("powerwall_charge_app_ratio", "0.9x19 stale _x9 0.9x10 stale"),
+            ]
+        ),
+        [
+            (25, "{__name__=~'powerwall:outage:.+'}", {}),
+            (35, "sum(powerwall:outage:begin_timestamp_seconds)", {"{}": 5.5 * 60}),
+            (35, "sum(powerwall:outage:known_seconds)", {"{}": 6 * 60.0}),
+            (35, "sum(powerwall:outage:lowest_charge_ratio)", {"{}": 0.9}),
+            (50, "{__name__=~'powerwall:outage:.+'}", {}),
+        ],
+    ),
     # A probe that fails all the time says nothing of the grid.
     "nothing is known": Course(
         dict([series("powerwall_tls_pinned", "1x60")]),

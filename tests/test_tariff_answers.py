@@ -109,3 +109,13 @@ def test_openmetrics_has_them_too(exporter: Exporter) -> None:
     text = exporter.ask("/probe?target=dead", accept="application/openmetrics-text").text
     assert "# TYPE powerwall_tariff_import_price gauge" in text
     assert text.endswith("# EOF\n")
+
+
+def test_a_go_exporters_metrics_path_has_them_too() -> None:
+    telemetry = Telemetry()
+    device = configs.gateway("127.0.0.1:9", name="127.0.0.1:9", prices=NIGHT)
+    fleet = Fleet(configs.config(device, device="127.0.0.1:9"), telemetry)
+    with served(fleet, telemetry) as exporter:
+        text = exporter.ask("/metrics").text
+    assert value(text, "powerwall_tariff_import_price") in (0.18, 0.32)
+    assert value(text, "probe_exporter_gateways") == 1.0

@@ -22,7 +22,8 @@ that relabelling or HTTP SD bring. `probe_exporter metrics --format json` has th
 
 ## How to read them
 
-- **Base units**: joules, watts, volts, amperes, hertz, seconds, ratios from 0 to 1. kWh are joules / 3.6e6.
+- **Base units**: joules, watts, volts, amperes, hertz, seconds, ratios from 0 to 1. kWh are joules / 3.6e6. Prices are
+  the one exception: they are those of a kWh, as on every bill.
 - **Absent is absent.** A value that the gateway does not measure, says null for or marks as unlimited has no sample;
   it is never 0. A failed probe has `probe_success` 0 and shows nothing kept from an earlier one.
 - **Signs.** Site: + draws from the grid, − feeds it. Battery: + discharges, − charges. Load: + is use. Solar: + is

@@ -6,10 +6,10 @@ BIN := $(VENV)/bin
 PROCESSES ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all lint format bench docs clean
+.PHONY: help run test test-published test-all lint format bench docs clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(VENV)/.installed ## three simulated gateways and the exporter on :9871; CONFIG=file serves real gateways
 ifdef CONFIG
@@ -21,8 +21,12 @@ endif
 test: $(VENV)/.installed-dev ## the tests, without the slow ones
 	@$(BIN)/python -m pytest -n $(PROCESSES) -q -m "not slow" $(ARGS)
 
+test-published: $(VENV)/.installed-dev ## the slow tests of what is published: wheel, image, install page, Prometheus 3
+	@$(BIN)/python -m pytest -n $(PROCESSES) --dist=loadgroup -q tests/test_distribution.py tests/test_image.py \
+		tests/test_install_page.py tests/test_newer_prometheus.py $(ARGS)
+
 test-all: $(VENV)/.installed-dev ## all tests, with branch coverage
-	@$(BIN)/python -m pytest -n $(PROCESSES) -q --cov --cov-report=term $(ARGS)
+	@$(BIN)/python -m pytest -n $(PROCESSES) --dist=loadgroup -q --cov --cov-report=term $(ARGS)
 
 lint: $(VENV)/.installed-dev ## ruff and mypy --strict
 	@$(BIN)/ruff check .

@@ -26,7 +26,7 @@ CONTAINERFILE = ROOT / "examples/container/Containerfile"
 BASE = "docker.io/library/python:3.13-slim"
 IMAGE = "localhost/probe_exporter:test"
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("image")]
 
 
 @dataclass(frozen=True, slots=True)

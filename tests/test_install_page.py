@@ -69,7 +69,7 @@ TimeoutStartSec=850
 WantedBy=multi-user.target
 """
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("install_page")]
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,11 +16,12 @@ import pytest
 from probe_exporter.fleet import Fleet
 from probe_exporter.metrics.exposition import Format
 from probe_exporter.probe import Prober
-from probe_exporter.simulator import LivingSite, SimulatedGateway
+from probe_exporter.simulator import LivingSite, RecordedSystem, SimulatedGateway
 from probe_exporter.telemetry import Telemetry
 from probe_exporter.web import Server, WebOptions, create_app
 from probe_exporter.web.app import Application
 from tests import configs
+from tests.readings_of import PAYLOADS
 
 
 @dataclass(frozen=True)
@@ -220,6 +221,22 @@ def test_the_go_exporters_path(gateway: SimulatedGateway) -> None:
     assert "probe_success 1.0" in reply.text
     assert "probe_exporter_probes_total 1.0" in reply.text
     assert ',tyoe="' in reply.text
+
+
+def test_transformers_of_one_neurio_have_an_id_on_both_paths_and_its_other_meter_has_none() -> None:
+    telemetry = Telemetry()
+    system = RecordedSystem.from_folder(PAYLOADS / "neurio-22.9")
+    with SimulatedGateway(system, password=configs.PASSWORD) as gateway:
+        home = configs.gateway(gateway.address, name=gateway.address)
+        fleet = Fleet(configs.config(home, device=gateway.address), telemetry)
+        with served(fleet, telemetry) as running:
+            probe = running.ask(f"/probe?target={gateway.address}").text.splitlines()
+            metrics = running.ask("/metrics").text.splitlines()
+    for lines, tyoe in ((probe, ""), (metrics, 'tyoe="neurio_w2_tcp",')):
+        site = f'category="site",serial="OBB3220900417",{tyoe}type="neurio_w2_tcp"'
+        solar = f'category="solar",id="2",serial="OBB3220900533",{tyoe}type="neurio_w2_tcp"'
+        assert f"powerwall_dev_instant_power_watts{{{site}}} -14.5" in lines
+        assert f"powerwall_dev_instant_power_watts{{{solar}}} 0.5" in lines
 
 
 def test_the_page_of_a_gateway_is_found_by_its_exact_name_and_leads_to_the_metrics() -> None:

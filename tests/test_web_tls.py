@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import gc
 import http.client
 import json
 import logging
@@ -23,6 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from probe_exporter.simulator import make_certificate
 from probe_exporter.web import accepting, security
+from probe_exporter.web.connection import BoundedProtocol
 from probe_exporter.web.webconfig import WebConfigFile
 from tests.port_process import serving, wait
 from tests.test_web_security import (
@@ -168,6 +170,30 @@ def test_clients_count_before_they_have_shaken_hands(
         assert caplog.text.count("connections are refused: 5 are open already") == 1
         silent[0].close()
         wait(lambda: answers(running.port), "a place")
+
+
+def alive() -> int:
+    """How many connections are in memory, open or not."""
+    return sum(isinstance(one, BoundedProtocol) for one in gc.get_objects())
+
+
+@pytest.mark.parametrize("shakes_hands", [True, False])
+def test_a_connection_that_is_reset_leaves_nothing_behind(folder: Path, shakes_hands: bool) -> None:
+    with exporter(folder, f"{TLS}}}") as running:
+        before = alive()
+        gc.disable()
+        try:
+            for _ in range(20):
+                client = socket.create_connection(("127.0.0.1", running.port), 10.0)
+                if shakes_hands:
+                    client = trusting().wrap_socket(client)
+                    client.sendall(b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n")
+                    assert client.recv(1000)
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                client.close()
+            wait(lambda: alive() <= before, "the end of the connections")
+        finally:
+            gc.enable()
 
 
 ODD = {

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import asyncio.sslproto
-import contextlib
 import logging
 import socket
 import ssl
@@ -102,10 +101,13 @@ class Acceptor:
     async def _begin(self, client: socket.socket) -> None:
         """Shake hands where the port has TLS. A client that fails at it is gone without a word."""
         context = self._make_context()
-        with contextlib.suppress(OSError):  # of which ssl.SSLError is one
+        try:
             await self._loop.connect_accepted_socket(
                 self._make_protocol, client, ssl=context, **(_times_of_tls() if context else {})
             )
+        except OSError as error:  # of which ssl.SSLError is one
+            # Its frames hold the connection, and asyncio's hold the error: both would wait for the garbage collector.
+            error.__traceback__ = None
 
     def _tell(self, message: str, detail: object) -> None:
         """Log it, unless the same was said a moment ago: clients must not be able to fill the disk."""

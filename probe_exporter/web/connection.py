@@ -82,6 +82,7 @@ class BoundedProtocol(H11Protocol):
         """Leave no timer behind, and no transport that Python 3.10 would call unclosed after a reset."""
         self._stop_header_timer()
         self._stop_unread_timer()
+        self._unset_keepalive_if_required()  # uvicorn forgets it after a reset: the connection lived on for two minutes
         super().connection_lost(exc)
         self.transport.abort()
 

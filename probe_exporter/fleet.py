@@ -6,149 +6,24 @@ A fleet is looked up, never dialled: a target that is not in it costs no name lo
 from __future__ import annotations
 
 import threading
-from collections import deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from typing import Final
 
 from probe_exporter.clock import Clock, SystemClock
-from probe_exporter.config import Config, GatewayConfig, Module
+from probe_exporter.config import Config, GatewayConfig
 from probe_exporter.errors import UnknownTargetError
 from probe_exporter.gateway.client import Gateway
-from probe_exporter.gateway.login import Login
 from probe_exporter.gateway.schedule import Schedule
+from probe_exporter.gateway.session import LoginRecord, Session
 from probe_exporter.gateway.state import LoginStore
-from probe_exporter.metrics.filled import FilledMetric
-from probe_exporter.metrics.guard import CounterGuard, HoldStore, Key
-from probe_exporter.metrics.probe import EndpointOutcome, Verdict
-from probe_exporter.readings import Reading, Readings
+from probe_exporter.metrics.guard import CounterGuard, HoldStore
+from probe_exporter.probe import Memory, PastProbe, ProbeResult, Site
 from probe_exporter.telemetry import Telemetry
 
-HISTORY = 20
-"""Past probes that are remembered of each gateway."""
+__all__ = ["Fleet", "PastProbe", "ProbeResult", "Site"]
 
-
-@dataclass(frozen=True, slots=True)
-class PastProbe:
-    """One line of a gateway's history. ``started`` in Unix seconds, ``duration`` in seconds."""
-
-    started: float
-    duration: float
-    success: bool
-    reason: str | None
-    error: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class ProbeResult:
-    """What one probe brought.
-
-    ``started`` is in Unix seconds; ``error`` is one sentence on what is wrong and what to do, None on success;
-    ``log`` tells the probe step by step, without secrets. ``metrics`` is empty in the results a site remembers.
-    ``cut_short`` says that something ran out of time: whoever has more of it may get more.
-    """
-
-    target: str
-    module: str
-    started: float
-    verdict: Verdict
-    error: str | None = None
-    metrics: tuple[FilledMetric, ...] = ()
-    readings: Readings = field(default_factory=Readings)
-    log: tuple[str, ...] = ()
-    cut_short: bool = False
-
-    @property
-    def success(self) -> bool:
-        """The value of ``probe_success``."""
-        return self.verdict.success
-
-    @property
-    def reason(self) -> str | None:
-        """Why it failed, None where it did not."""
-        return self.verdict.reason
-
-    @property
-    def duration(self) -> float:
-        """Seconds that the probe took."""
-        return self.verdict.duration
-
-    @property
-    def endpoints(self) -> tuple[EndpointOutcome, ...]:
-        """How each endpoint of the module's collectors fares."""
-        return self.verdict.endpoints
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """A reading and when it was taken, in monotonic seconds of the clock in use and in Unix seconds.
-
-    ``held`` are its counters that must not be shown.
-    """
-
-    reading: Reading
-    at: float
-    read_at: float
-    held: frozenset[Key] = frozenset()
-
-
-@dataclass(slots=True)
-class Memory:
-    """What is remembered of one gateway between probes.
-
-    ``lock`` is held while the gateway is asked; results are put in place after that, each whole.
-    """
-
-    schedule: Schedule
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    guard: CounterGuard = field(default_factory=CounterGuard)
-    kept: dict[str, Kept] = field(default_factory=dict)
-    history: deque[PastProbe] = field(default_factory=lambda: deque(maxlen=HISTORY))
-    last: ProbeResult | None = None
-    last_good: ProbeResult | None = None
-    cached: dict[Module, tuple[float, ProbeResult]] = field(default_factory=dict)
-    words: set[tuple[str, str]] = field(default_factory=set)
-    certificate: bytes | None = None
-    certificate_end: float | None = None
-
-
-class Site:
-    """One configured gateway: its configuration, its client, its memory."""
-
-    def __init__(
-        self,
-        config: GatewayConfig,
-        modules: Callable[[GatewayConfig, str | None], Module],
-        gateway: Gateway,
-        memory: Memory,
-    ) -> None:
-        self.config = config
-        self.gateway = gateway
-        self.memory = memory
-        self._modules = modules
-
-    @property
-    def name(self) -> str:
-        """The name that ``?target=`` takes."""
-        return self.config.name
-
-    @property
-    def history(self) -> deque[PastProbe]:
-        """The last probes, the oldest first."""
-        return self.memory.history
-
-    @property
-    def last(self) -> ProbeResult | None:
-        """The last probe, None before the first."""
-        return self.memory.last
-
-    @property
-    def last_good(self) -> ProbeResult | None:
-        """The last probe that succeeded, None before one did."""
-        return self.memory.last_good
-
-    def module(self, name: str | None = None) -> Module:
-        """The module to probe with: the gateway's own, or the one named. Raises UnknownModuleError."""
-        return self._modules(self.config, name)
+MOST_RECORDS: Final = 10_000
+"""Login records that are remembered of addresses that are configured no longer."""
 
 
 class Fleet:
@@ -167,6 +42,7 @@ class Fleet:
         self._config = config
         self._sites: Mapping[str, Site] = {}
         self._by_address: Mapping[str, Site] = {}
+        self._records: dict[str, LoginRecord] = {}
         self.reload(config)
 
     @property
@@ -219,10 +95,9 @@ class Fleet:
     ) -> Site:
         if old is not None and _identity(old.config) == _identity(gateway):
             return Site(gateway, config.module_for, old.gateway, old.memory)
-        login = Login(gateway, self._clock, store)
-        if old is not None:
-            login.follow(old.gateway.login)
-        client = Gateway(gateway, self.telemetry, self._clock, login)
+        session = Session(gateway, self._clock, self._record(gateway), store)
+        session.take_over()
+        client = Gateway(gateway, self.telemetry, self._clock, session)
         guard = self._guard(config, gateway, old)
         return Site(gateway, config.module_for, client, Memory(Schedule(gateway.name), guard=guard))
 
@@ -235,6 +110,15 @@ class Fleet:
             addresses = tuple(address.text for address in gateway.addresses)
             store = HoldStore(config.state_directory, self._clock, gateway.name, addresses)
         return CounterGuard(gateway.name, store, one_off=self._one_off)
+
+    def _record(self, gateway: GatewayConfig) -> LoginRecord:
+        """The logins at this gateway's first address; they are remembered whatever it is called."""
+        address = gateway.addresses[0].text if gateway.addresses else gateway.name
+        record = self._records.pop(address, None) or LoginRecord()
+        self._records[address] = record  # the most recently configured stand last
+        while len(self._records) > MOST_RECORDS:
+            del self._records[next(iter(self._records))]
+        return record
 
 
 def _identity(config: GatewayConfig) -> tuple[object, ...]:

@@ -263,7 +263,6 @@ class References:
         self._files = files
         self._secrets: dict[Path, Secret | OSError | ValueError] = {}
         self._pins: dict[Path, Pin | OSError | ValueError | None] = {}
-        self._certificates = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
     def secret(self, path: Path) -> Secret:
         """The password in a file. Raises OSError, or ValueError with what to do."""
@@ -286,7 +285,7 @@ class References:
         if path not in self._pins:
             self._files.reading(path)
             try:
-                self._pins[path] = self._read_pin(path)
+                self._pins[path] = read_pin(path)
             except FileNotFoundError:
                 self._pins[path] = None
             except (OSError, ValueError) as error:
@@ -295,23 +294,6 @@ class References:
         if isinstance(found, Exception):
             raise found
         return found
-
-    def _read_pin(self, path: Path) -> Pin:
-        content = read_regular(path, _LARGEST_CERTIFICATE, "name a PEM file")
-        block = _PEM.search(content.decode("ascii", "replace"))
-        if block is None:
-            raise ValueError(
-                "the file has no PEM certificate; fetch it again: remove the file and run fetchcert"
-            )
-        try:
-            der = ssl.PEM_cert_to_DER_cert(block[0])
-            # OpenSSL itself judges what is a certificate, since it is who accepted the gateway's.
-            self._certificates.load_verify_locations(cadata=der)
-        except (ValueError, ssl.SSLError):
-            raise ValueError(
-                "the certificate in the file is damaged; remove the file and run fetchcert"
-            ) from None
-        return Pin(hashlib.sha256(der).digest(), str(path))
 
 
 def world_readable(path: Path) -> bool:
@@ -335,3 +317,20 @@ def default_state_directory(environment: Mapping[str, str]) -> Path | None:
     directory = Path(shared) / "probe_exporter"
     there = next(path for path in (directory, *directory.parents) if os.path.exists(path))
     return directory if os.path.isdir(there) and os.access(there, os.W_OK | os.X_OK) else None
+
+
+def read_pin(path: Path) -> Pin:
+    """The pin that a PEM file sets. Raises OSError, or ValueError with what to do."""
+    content = read_regular(path, _LARGEST_CERTIFICATE, "name a PEM file")
+    block = _PEM.search(content.decode("ascii", "replace"))
+    if block is None:
+        raise ValueError("the file has no PEM certificate; fetch it again: remove the file and run fetchcert")
+    try:
+        der = ssl.PEM_cert_to_DER_cert(block[0])
+        # OpenSSL itself judges what is a certificate, since it is who accepted the gateway's.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=der)
+    except (ValueError, ssl.SSLError):
+        raise ValueError(
+            "the certificate in the file is damaged; remove the file and run fetchcert"
+        ) from None
+    return Pin(hashlib.sha256(der).digest(), str(path))

@@ -14,8 +14,9 @@ ROOT = Path(__file__).parent.parent / "probe_exporter"
 LAYERS = (
     {"cli", "__main__"},
     {"web"},
-    {"probe", "answer"},
+    {"answer"},
     {"fleet"},
+    {"probe"},
     {"gateway"},
     {"tedapi"},
     {"metrics"},

@@ -197,7 +197,7 @@ def test_a_defect_shows_no_message(caplog: pytest.LogCaptureFixture, monkeypatch
         raise RuntimeError(PASSWORD)
 
     with scene() as home, caplog.at_level(logging.DEBUG):
-        monkeypatch.setattr("probe_exporter.probe.read", fail)
+        monkeypatch.setattr("probe_exporter.probe.run.read", fail)
         result = home.probe()
         assert not result.success
         shown = caplog.text + (result.error or "") + "".join(result.log)

@@ -67,8 +67,8 @@ def record(settings: Settings, target: str, file: Path, timeout: float, force: b
 def _record(config: Config, name: str, timeout: float) -> dict[str, Any]:
     """The record of one gateway. Raises GatewayError where there is no connection."""
     from probe_exporter.fleet import Fleet
-    from probe_exporter.gateway.client import Limits
     from probe_exporter.gateway.endpoints import ENDPOINTS
+    from probe_exporter.gateway.once import Once
     from probe_exporter.readings.scrubbing import Scrubber
     from probe_exporter.simulator.recorded import FORMAT
     from probe_exporter.telemetry import Telemetry
@@ -77,15 +77,18 @@ def _record(config: Config, name: str, timeout: float) -> dict[str, Any]:
     site = fleet.find(name)
     scrubber = Scrubber()
     try:
-        limits = Limits.of(site.module(), time.monotonic() + timeout)
-        fetched = {one.endpoint.name: one for one in site.gateway.fetch(ENDPOINTS, limits, lambda step: None)}
+        once = Once(ENDPOINTS, site.module(), time.monotonic() + timeout)
+        site.gateway.fetch(once)
         newer: dict[str, Any] = {}
         newer_silent: dict[str, str] = {}
         if site.config.tedapi is not None:
-            session = site.gateway.login.headers
+            session = site.gateway.session.headers
             newer, newer_silent = record_tedapi(site.config, site.config.tedapi, session, scrubber)
     finally:
         fleet.close()
+    if once.error is not None:
+        raise once.error
+    fetched = once.fetched
     answered = {name: one for name, one in fetched.items() if one.answer is not None}
     return {
         "format": FORMAT,

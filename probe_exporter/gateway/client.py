@@ -2,76 +2,184 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
 
 from probe_exporter.clock import Clock, SystemClock
 from probe_exporter.config import GatewayConfig
-from probe_exporter.errors import ConnectError, GatewayError, TlsError
-from probe_exporter.gateway.conversation import Conversation
-from probe_exporter.gateway.endpoints import Endpoint
-from probe_exporter.gateway.exchange import Fetched, Limits, Trace
-from probe_exporter.gateway.login import Login
-from probe_exporter.gateway.pool import Connections
+from probe_exporter.errors import ConnectError, GatewayError, PinError, TlsError
+from probe_exporter.gateway.exchange import Demand, Fetched, Limits
+from probe_exporter.gateway.fetch import Fetch
 from probe_exporter.gateway.session import Session
 from probe_exporter.gateway.transport import Connection, Dialler, connect
 from probe_exporter.telemetry import Telemetry
 
-__all__ = ["Fetched", "Gateway", "Limits", "Trace", "fetch_certificate"]
+__all__ = ["Demand", "Fetched", "Gateway", "Limits", "fetch_certificate"]
+
+NARROW: Final = 600.0
+"""Seconds for which a gateway that refused a further connection has no more than one."""
 
 
 class Gateway:
-    """The long-lived client of one gateway: its idle connections and its session."""
+    """The long-lived client of one gateway: its session, its idle connections, and the one that is being made.
+
+    One thread at a time fetches. Connections are made in a thread of their own, which may outlast the fetch: the loop
+    never waits for a name server or a handshake while other connections have something to say.
+    """
 
     def __init__(
         self,
         config: GatewayConfig,
         telemetry: Telemetry,
         clock: Clock | None = None,
-        login: Login | None = None,
+        session: Session | None = None,
     ) -> None:
         self._telemetry = telemetry
         self._clock = clock or SystemClock()
-        self.login = login or Login(config, self._clock)
+        self.session = session or Session(config, self._clock)
         self._dialler = Dialler(config)
-        self._idle: list[Connection] = []
-        self._closed = False
+        self._lock = threading.Lock()
+        self._fetch: Fetch | None = None
+        self._dialled: Connection | GatewayError | None = None
+        self._narrow_until = 0.0
+        self.idle: list[Connection] = []
+        self.dialling = False
+        self.closed = False
 
     @property
     def certificate(self) -> bytes | None:
         """The certificate that the gateway showed last, DER; None before the first connection."""
         return self._dialler.certificate
 
-    def fetch(self, endpoints: Iterable[Endpoint], limits: Limits, trace: Trace) -> Iterator[Fetched]:
-        """Ask for ``endpoints`` and yield each as it comes, in no particular order.
+    @property
+    def pinned(self) -> bool:
+        """Return True if the certificate of the gateway is pinned."""
+        return self._dialler.pinned
 
-        Raises the GatewayError that ended the fetch as a whole: no connection, or another certificate than the
-        pinned one. One fetch at a time: the caller sees to it.
+    @property
+    def unfinished(self) -> GatewayError | None:
+        """The error of a client that leaves while the first connection is still being made; None where one stands."""
+        fetch = self._fetch
+        connected = bool(self.idle) or (fetch is not None and fetch.connected)
+        return None if connected else self._dialler.unfinished
+
+    @property
+    def logging_in(self) -> bool:
+        """Return True while the gateway has not answered a login."""
+        fetch = self._fetch
+        return fetch is not None and fetch.logging_in
+
+    def fetch(self, demand: Demand) -> None:
+        """Ask what ``demand`` wants and hand over what arrives, until nobody waits and nothing is under way.
+
+        One fetch at a time: the caller sees to it.
         """
-        connections = Connections(self._dialler, self._idle, limits, self._telemetry, trace)
-        session = Session(self.login, connections, limits, self._telemetry, trace)
-        conversation = Conversation(connections, session, self._telemetry, self._clock, limits, trace)
-        self._idle = []
+        self.session.open()
+        fetch = Fetch(self, demand, self._telemetry, self._clock)
+        with self._lock:
+            self._fetch = fetch
+            if isinstance(self._dialled, GatewayError):
+                self._dialled, self.dialling = None, False  # it failed for those who have left
         try:
-            yield from conversation.run(endpoints)
+            fetch.run()
         finally:
-            conversation.close()
-            self._idle = connections.idle
-            if self._closed:
-                self._drop_idle()
+            with self._lock:
+                self._fetch = None
+            fetch.close()
+            if self.closed:
+                self.drop_idle()
+
+    def wake(self) -> None:
+        """Let a running fetch look around: somebody came, or a connection stands."""
+        with self._lock:
+            if self._fetch is not None:
+                self._fetch.wake()
 
     def close(self) -> None:
-        """Close idle connections now, and those of a running fetch when it ends."""
-        self._closed = True
-        self._drop_idle()
+        """End a running fetch soon, and close the idle connections."""
+        with self._lock:
+            self.closed = True
+            if isinstance(self._dialled, Connection):
+                self._dialled.close()
+                self._dialled = None
+            running = self._fetch is not None
+        if not running:
+            self.drop_idle()
+        self.wake()
 
-    def _drop_idle(self) -> None:
-        for connection in self._idle:
+    # Connections, for the fetch alone
+
+    def idle_connection(self) -> Connection | None:
+        """Return an idle connection that may carry a request, None where there is none."""
+        while self.idle:
+            connection = self.idle.pop()
+            if not connection.stale:
+                return connection
             connection.close()
-        self._idle = []
+        return None
+
+    def put_back(self, connection: Connection) -> None:
+        """Take a connection back for the next request."""
+        self.idle.append(connection)
+
+    def drop_idle(self) -> None:
+        """Close all idle connections."""
+        while self.idle:
+            self.idle.pop().close()
+
+    def may_widen(self) -> bool:
+        """Return True if a further connection is worth an attempt: none failed within `NARROW` seconds."""
+        return self._clock.monotonic() >= self._narrow_until
+
+    def narrow(self) -> None:
+        """Remember that a further connection failed."""
+        self._narrow_until = self._clock.monotonic() + NARROW
+
+    def dial(self, connect_timeout: float, trace: Callable[[str], None]) -> None:
+        """Begin to make a connection; `take_dialled` gives what became of it."""
+        thread = threading.Thread(target=self._dial, args=(connect_timeout, trace), name="dial", daemon=True)
+        self.dialling = True
+        try:
+            thread.start()
+        except RuntimeError as error:  # the system allows no further thread
+            self._dialled = ConnectError(f"no connection can be made: {error}")
+            self.wake()
+
+    def _dial(self, connect_timeout: float, trace: Callable[[str], None]) -> None:
+        started = time.monotonic()
+        dialled: Connection | GatewayError
+        try:
+            dialled = self._dialler.dial(connect_timeout)
+            trace(f"connected to {dialled.address.text} in {time.monotonic() - started:.3f} s")
+        except GatewayError as error:
+            dialled = error.as_value()
+        except Exception as error:  # noqa: BLE001  # whatever it is, the fetch must not wait for ever
+            dialled = ConnectError(f"the connection could not be made ({type(error).__name__})")
+        with self._lock:
+            if self.closed and isinstance(dialled, Connection):
+                dialled.close()
+                dialled = ConnectError(
+                    "the configuration of this gateway changed while a connection was made"
+                )
+            self._dialled = dialled
+        self.wake()
+
+    def take_dialled(self) -> GatewayError | None:
+        """Put the connection that was made among the idle ones, or return the error for which there is none."""
+        dialled, self._dialled = self._dialled, None
+        if dialled is None:
+            return None
+        self.dialling = False
+        if isinstance(dialled, GatewayError):
+            return dialled
+        self.idle.append(dialled)
+        return None
 
 
 def fetch_certificate(config: GatewayConfig, timeout: float) -> bytes:
-    """The certificate that a gateway shows, DER, without any validation. ``timeout`` in seconds, an address.
+    """Return the certificate that a gateway shows, DER, without any validation. ``timeout`` in seconds, an address.
 
     Raises ConnectError or TlsError of the last address tried.
     """
@@ -79,6 +187,8 @@ def fetch_certificate(config: GatewayConfig, timeout: float) -> bytes:
     for address in config.addresses:
         try:
             connection = connect(address, timeout)
+        except PinError:
+            raise
         except (ConnectError, TlsError) as failure:
             error = failure
             continue

@@ -7,12 +7,17 @@ this table is requested.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
+
+from probe_exporter.gateway.dialect import OWNER, Dialect
 
 Tier = Literal["fast", "medium", "slow"]
 
-PERIOD: dict[Tier, float] = {"fast": 0.0, "medium": 60.0, "slow": 600.0}
+PERIOD: Final[dict[Tier, float]] = {"fast": 0.0, "medium": 60.0, "slow": 600.0}
 """Seconds after which an endpoint of a tier is due again."""
+
+SHOWN: Final[dict[Tier, float]] = {"fast": 30.0, "medium": 300.0, "slow": 1800.0}
+"""Seconds up to which the reading of an endpoint is shown."""
 
 SLOW_PER_PROBE = 2
 """How many slow endpoints one probe asks at most, the first probe excepted."""
@@ -20,20 +25,24 @@ SLOW_PER_PROBE = 2
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One path below ``/api/``; ``name`` is that path and the value of the label ``endpoint``."""
+    """One path of the allow-list. ``name`` is the value of the label ``endpoint``.
+
+    ``dialect`` makes its requests and reads its answers; in that of the owner ``name`` is the path below ``/api/``.
+    """
 
     name: str
     tier: Tier
     collector: str
+    dialect: Dialect = OWNER
 
     @property
     def public(self) -> bool:
-        """Most firmware answers it without a session."""
+        """Return True if most firmware answers it without a session."""
         return self.name in ("status", "customer/registration")
 
     @property
     def core(self) -> bool:
-        """Core endpoints are asked first and never rest as forbidden."""
+        """Return True if it is a core endpoint: those never rest as forbidden."""
         return self.collector == "core"
 
 
@@ -63,5 +72,11 @@ ENDPOINTS = (
 
 BY_NAME = {endpoint.name: endpoint for endpoint in ENDPOINTS}
 
-DECISIVE = ("meters/aggregates", "system_status/soe", "system_status/grid_status", "status")
-"""A probe succeeds when one of these gave a usable answer."""
+FIRST: Final = ("meters/aggregates", "system_status/soe", "system_status/grid_status", "system_status")
+"""The endpoints that a probe asks first, in this order: what a gateway is scraped for."""
+
+SITE_MASTER: Final = FIRST[:3]
+"""The endpoints that only a running site master answers."""
+
+LAST_RESORT: Final = ("status", "sitemaster")
+"""The endpoints that still answer where the site master is stopped: asked when all of `SITE_MASTER` failed."""

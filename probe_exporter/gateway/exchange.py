@@ -1,44 +1,36 @@
-"""The parts of a fetch: what is asked, under which limits, one request on one connection, what became of it."""
+"""The parts of a fetch: who demands it and under which limits, one request on one connection, what became of it."""
 
 from __future__ import annotations
 
-import select
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Final, Protocol
 
-from probe_exporter.config import Module
-from probe_exporter.errors import DeadlineError, GatewayError
+from probe_exporter.errors import ConnectError, DecodeError, GatewayError
 from probe_exporter.gateway.endpoints import Endpoint
 from probe_exporter.gateway.transport import Connection
 from probe_exporter.gateway.wire import AnswerReader, HttpAnswer
 from probe_exporter.secrets import Secret
 
-Trace = Callable[[str], None]
+_TELLTALE: Final = 64
+"""Bytes from which on two equal bodies in a row are one answer sent twice, and not two short ones such as ``[]``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How long and how wide one fetch may be. ``deadline`` is in seconds of `time.monotonic`."""
+    """What holds for those who wait now. Times are in seconds of `time.monotonic`, durations in seconds.
+
+    ``deadline`` is when the most patient of them leaves. From ``public_from`` on they no longer wait for a login alone:
+    what is public is asked beside it. A connection that cannot be made is tried again until ``retry_until``.
+    """
 
     deadline: float
+    public_from: float
+    retry_until: float
     request_timeout: float
     connect_timeout: float
     retry_interval: float
-    retry_timeout: float
     max_connections: int
-
-    @classmethod
-    def of(cls, module: Module, deadline: float) -> Limits:
-        """The limits that a module sets, under a deadline."""
-        return cls(
-            deadline,
-            module.request_timeout,
-            module.connect_timeout,
-            module.retry_interval,
-            module.retry_timeout,
-            module.max_connections,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,44 +48,95 @@ class Fetched:
     answer: HttpAnswer | None = None
 
 
-@dataclass(slots=True)
-class Task:
-    """One endpoint still to read. ``repeated`` after a renewal of the session, ``revived`` after a dead connection."""
+class Demand(Protocol):
+    """What a fetch is for: it says what to ask, for how long, and takes what arrives."""
 
-    endpoint: Endpoint
-    repeated: bool = False
-    revived: bool = False
+    def limits(self) -> Limits | None:
+        """Return what holds for those who wait now, None where nobody waits."""
+        ...
+
+    def pending(self, public_only: bool, hung_under_way: bool) -> bool:
+        """Return True if `next` would give an endpoint."""
+        ...
+
+    def next(self, public_only: bool, hung_under_way: bool) -> Endpoint | None:
+        """Return the endpoint to ask now, and count it as asked."""
+        ...
+
+    def hung(self, endpoint: Endpoint) -> bool:
+        """Return True if the last request of this endpoint was not answered."""
+        ...
+
+    def take(self, fetched: Fetched) -> None:
+        """Take what became of an endpoint."""
+        ...
+
+    def fail(self, error: GatewayError) -> None:
+        """Take the error that leaves nothing for those who wait: there is no connection."""
+        ...
+
+    def over(self) -> bool:
+        """Return True if nobody waits: the fetch then ends, and whoever comes begins another one."""
+        ...
+
+    def trace(self, step: str) -> None:
+        """Note one step, for people."""
+        ...
 
 
 @dataclass(slots=True)
 class Exchange:
-    """One request under way on one connection."""
+    """One request under way on one connection; ``endpoint`` is None for a login.
 
-    task: Task
+    ``repeated`` is true after a renewal of the session, ``revived`` after a dead connection.
+    """
+
+    endpoint: Endpoint | None
     connection: Connection
-    started: float
     deadline: float
     token: Secret | None
+    started: float = field(default_factory=time.monotonic)
+    repeated: bool = False
+    revived: bool = False
     reader: AnswerReader = field(default_factory=AnswerReader)
     error: GatewayError | None = None
+    out_of_step: bool = False
 
     @property
     def reusable(self) -> bool:
-        """Whether it ended so well that its connection may carry the next request."""
+        """Return True if it ended so well that its connection may carry the next request."""
         return self.error is None and self.reader.answer is not None and self.reader.answer.reusable
 
+    @property
+    def lost(self) -> bool:
+        """Return True if a reused connection died before a byte of the answer, or lost step: it is tried once more."""
+        if self.revived or not self.connection.used:
+            return False
+        return self.out_of_step or (isinstance(self.error, ConnectError) and self.reader.untouched)
 
-def ask_once(connection: Connection, data: bytes, deadline: float) -> HttpAnswer:
-    """Send one request and wait for its answer. Raises ConnectError, DeadlineError or DecodeError."""
-    connection.send(data, deadline)
-    reader = AnswerReader()
-    poller = select.poll()
-    poller.register(connection.fileno(), select.POLLIN)
-    while reader.answer is None:
-        received = connection.receive()
-        if received is not None:
-            reader.feed(received)
-        left = deadline - time.monotonic()
-        if reader.answer is None and (left <= 0.0 or (received is None and not poller.poll(left * 1000))):
-            raise DeadlineError("the gateway did not answer in time")
-    return reader.answer
+    def check_step(self) -> None:
+        """Fail where what arrived on a used connection may belong to an earlier question.
+
+        A gateway whose connection lost step sends a late second copy of an answer, an empty line, or a 408.
+        """
+        connection, answer = self.connection, self.reader.answer
+        if not connection.used:
+            return
+        if answer is None:
+            self.out_of_step = isinstance(self.error, DecodeError) and self.reader.in_head
+            return
+        mark, (question, before) = telltale(answer), connection.last
+        copy = mark is not None and mark == before and self.endpoint is not question
+        self.out_of_step = copy or answer.status == 408 or self.reader.surplus or connection.stale
+        if self.out_of_step:
+            self.error = ConnectError("the gateway said more on a connection than it was asked")
+
+
+def telltale(answer: HttpAnswer | None) -> int | None:
+    """Return a mark by which a second copy of a JSON document is known; None for one that is too short to tell.
+
+    Pages and refusals are the same for every path, so that they tell nothing.
+    """
+    if answer is None or answer.status != 200 or len(answer.body) < _TELLTALE or answer.body[:1] not in b"{[":
+        return None
+    return hash(answer.body)

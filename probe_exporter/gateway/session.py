@@ -1,158 +1,429 @@
-"""The session during one fetch: begun where there is none, renewed where an answer says that it is over."""
+"""The session with one gateway: a state machine that keeps an owner from being locked out.
+
+A handful of wrong passwords locks the login of a gateway for 10 to 100 minutes, for its owner too (seen from firmware
+21 to 26). Therefore: at most one login a minute, counted from its first byte, whatever came of it; after a refusal
+5, 10, 20 … 60 minutes of rest; at least five minutes where the gateway asks for patience (429, 503).
+
+`transitions.py` has the machine as a table; here it meets clocks, tokens and answers.
+"""
 
 from __future__ import annotations
 
-import time
-from typing import Final
+import json
+import threading
+from dataclasses import dataclass, field
+from typing import Final, Protocol
 
-from probe_exporter.errors import AuthError, DeadlineError, ForbiddenError, GatewayError
-from probe_exporter.gateway import login as login_rules
-from probe_exporter.gateway.exchange import Exchange, Limits, Trace, ask_once
-from probe_exporter.gateway.login import Login
-from probe_exporter.gateway.pool import Connections
-from probe_exporter.gateway.transport import Connection
-from probe_exporter.gateway.wire import request
+from probe_exporter.clock import Clock
+from probe_exporter.config import GatewayConfig
+from probe_exporter.durations import format_duration
+from probe_exporter.errors import (
+    AbsentError,
+    AuthError,
+    BusyError,
+    DeadlineError,
+    DecodeError,
+    ForbiddenError,
+    GatewayError,
+    LoginRestError,
+    RateLimitError,
+)
+from probe_exporter.gateway.dialect import status_error
+from probe_exporter.gateway.endpoints import Endpoint
+from probe_exporter.gateway.transitions import TRANSITIONS, Event, State, Wait
+from probe_exporter.gateway.wire import HttpAnswer, request
+from probe_exporter.readings.payload import clean, decode
 from probe_exporter.secrets import Secret
-from probe_exporter.telemetry import Telemetry
 
-LEAST_FOR_A_LOGIN: Final = 0.4
-"""Seconds left without which no login is begun: it would count as the minute's, and come to nothing."""
+PATH: Final = "/api/login/Basic"
+
+MINUTE: Final = 60.0
+"""Seconds between two logins at one gateway, whatever came of the first."""
+
+FIRST_REST: Final = 300.0
+LONGEST_REST: Final = 3600.0
+HOUR: Final = 3600.0
+_NONSENSE_WAITS: Final = (60.0, 120.0, 300.0)
+
+_TOKEN_CHARACTERS: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_=+/.~")
+
+
+@dataclass(slots=True)
+class LoginRecord:
+    """What is remembered of the logins at one address. Times are monotonic seconds of the clock in use.
+
+    It belongs to the address: a gateway that is renamed, or removed and added again, keeps it, and of other credentials
+    it keeps the time of the last login. ``credentials`` are those it was made with, None while it is new.
+    ``failure`` is the reason and the sentence of the last login that failed, ``refusals`` and ``nonsense`` count those
+    in a row. ``endpoints`` holds the endpoints that refused the session: 0 for refused once, else forbidden until then.
+    """
+
+    credentials: tuple[object, ...] | None = None
+    state: State = State.NONE
+    token: Secret | None = None
+    obtained: float = 0.0
+    last_login: float | None = None
+    wait_until: float = 0.0
+    failure: tuple[str, str] = ("", "")
+    refusals: int = 0
+    nonsense: int = 0
+    endpoints: dict[str, float] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+class Store(Protocol):
+    """The place where a login record outlives the process."""
+
+    def load(self, config: GatewayConfig) -> LoginRecord | None:
+        """Return what was saved for this gateway, None where nothing usable was."""
+        ...
+
+    def save(self, config: GatewayConfig, record: LoginRecord) -> None:
+        """Save; never raises."""
+        ...
 
 
 class Session:
-    """What a fetch presents to the gateway. `Login` has the rules; here they meet a connection and a deadline.
+    """Decides when a login may be sent, what a refusal means, and which token requests present.
 
-    ``error`` says why there is no session for the rest of this fetch: protected endpoints fail with it, without a
-    request.
+    One thread uses it at a time. The record may outlive it, and may be shared with the session of the configuration
+    before: then only the younger one changes it, and both count the minute together.
     """
 
     def __init__(
-        self, login: Login, connections: Connections, limits: Limits, telemetry: Telemetry, trace: Trace
+        self,
+        config: GatewayConfig,
+        clock: Clock,
+        record: LoginRecord | None = None,
+        store: Store | None = None,
     ) -> None:
-        self._login = login
-        self._connections = connections
-        self._limits = limits
-        self._telemetry = telemetry
-        self._trace = trace
-        self.error: GatewayError | None = None
+        self._config = config
+        self._clock = clock
+        self._store = store
+        self._record = record or LoginRecord()
+        self._loaded = store is None
+        self._credentials = credentials(config)
+        self._wanted = False
+        self._under_way = False
+        self._headers: tuple[Secret | None, bytes] = (None, b"")
+
+    @property
+    def record(self) -> LoginRecord:
+        """What is remembered of the logins."""
+        return self._record
+
+    def open(self) -> None:
+        """Read what was saved, at the first use. It takes milliseconds: not for the event loop."""
+        if self._loaded:
+            return
+        self._loaded = True
+        record = self._record
+        if record.credentials is None and self._store is not None:
+            saved = self._store.load(self._config)
+            if saved is not None:
+                _copy(saved, record)
+
+    def take_over(self) -> None:
+        """Make the record that of these credentials, where it was that of others. The minute stays."""
+        record = self._record
+        with record.lock:
+            if record.credentials not in (None, self._credentials):
+                _copy(LoginRecord(self._credentials, last_login=record.last_login), record)
+
+    @property
+    def state(self) -> State:
+        """The state of the session."""
+        return self.record.state
 
     @property
     def token(self) -> Secret | None:
-        """The token that requests carry now, None without a session."""
-        return self._login.state.token
+        """The token that requests present now, None without a session."""
+        return self.record.token
+
+    @property
+    def has_password(self) -> bool:
+        """Return True if a login is possible at all."""
+        return self._config.login_password is not None
+
+    @property
+    def missing(self) -> bool:
+        """Return True if the gateway wants a session and there is none."""
+        return self.has_password and self.record.state in (State.NONE, State.RESTING)
 
     def headers(self) -> bytes:
-        """The header lines that present it."""
-        return self._login.headers()
+        """Return the header lines that present the session: the cookie for older, the bearer for newer firmware."""
+        token = self.token
+        if token is None:
+            return b""
+        if self._headers[0] is not token:
+            text = token.reveal()
+            lines = f"Cookie: AuthCookie={text}\r\nAuthorization: Bearer {text}\r\n"
+            self._headers = (token, lines.encode("ascii"))
+        return self._headers[1]
 
-    def accept(self) -> None:
-        """A protected endpoint answered: the session is good."""
-        self._login.accept()
+    # When a login may be sent
 
-    def ensure(self) -> None:
-        """Begin a session where there is none and may be one. Raises what ends the fetch as a whole."""
-        state = self._login.state
-        if state.token is None and not state.open and self._login.has_password:
-            self._try_login(patient=True)
+    def cooldown(self) -> float:
+        """Return the seconds until a login may be sent again, 0 where it may be sent now."""
+        record = self.record
+        until = record.wait_until
+        if record.last_login is not None:
+            until = max(until, record.last_login + MINUTE)
+        return max(0.0, until - self._clock.monotonic())
 
-    def renewed_for(self, exchange: Exchange, status: int, patient: bool) -> bool:
-        """Whether the endpoint that answered 401 or 403 is worth another request, under a newer session.
+    def login_due(self) -> bool:
+        """Return True if a login is needed and may be sent now."""
+        return self.has_password and (self.missing or self._wanted) and self.cooldown() <= 0.0
 
-        Each is asked once more at most. Raises what ends the fetch as a whole.
+    def obstacle(self, endpoint: Endpoint) -> GatewayError | None:
+        """Return why this endpoint cannot be asked now for want of a session, None where it can be asked."""
+        if endpoint.public or not self.missing or self.cooldown() <= 0.0:
+            return None
+        return self.refusal()
+
+    def refusal(self) -> GatewayError:
+        """Return the error that says why there is no session and when the next login is sent."""
+        if not self.has_password:
+            return AuthError(
+                f"{self._config.name} asks for a login, but no login_password is configured for it"
+            )
+        reason, text = self.record.failure
+        left = self.cooldown()
+        wait = format_duration(float(round(left)) or 1.0)
+        if not reason and not left:
+            return DeadlineError("there was no time for a login")
+        if not reason:
+            return LoginRestError(f"the last login was less than a minute ago; the next is sent in {wait}")
+        changed = (
+            f", or once the configuration of {self._config.name} changes"
+            if reason == AuthError.reason
+            else ""
+        )
+        return LoginRestError(f"{text}; the next login is sent in {wait}{changed}", reason)
+
+    # A login
+
+    def begin_login(self) -> bool:
+        """Count a login from now on, whatever becomes of it. Return False if another one took this minute."""
+        record = self.record
+        with record.lock:
+            if record.credentials is None:
+                record.credentials = self._credentials
+            now = self._clock.monotonic()
+            if record.last_login is not None and now - record.last_login < MINUTE:
+                return False
+            record.last_login = now
+        self._wanted, self._under_way = False, True
+        self._save()
+        return True
+
+    def login_request(self, host: str) -> bytes:
+        """Return the bytes of a login as the owner. Never log them."""
+        password = self._config.login_password
+        body = {
+            "username": "customer",
+            "email": self._config.login_email,
+            "password": password.reveal() if password else "",
+            "force_sm_off": False,
+        }
+        headers = b"Content-Type: application/json\r\n"
+        return request("POST", PATH, host, headers, json.dumps(body).encode("utf-8"))
+
+    def end_login(self, answer: HttpAnswer | None, error: GatewayError | None = None) -> GatewayError | None:
+        """Take in what came of a login: its answer, or the error that cut it short. Return why it failed, if it did."""
+        self._under_way = False
+        event, failure = self._meaning(answer, error)
+        retry_after = getattr(failure, "retry_after", None) or 0.0
+        self._apply(event, failure, retry_after)
+        return failure
+
+    def _meaning(
+        self, answer: HttpAnswer | None, error: GatewayError | None
+    ) -> tuple[Event, GatewayError | None]:
+        if answer is None:
+            assert error is not None, "a login has an answer or an error"
+            return Event.FAILED if not isinstance(error, DecodeError) else Event.NONSENSE, error
+        if answer.status in (401, 403):
+            return Event.REFUSED, AuthError(self._refused(answer))
+        if answer.status != 200:
+            return self._unusual(status_error(answer, "the login"))
+        return self._granted(answer)
+
+    def _unusual(self, error: GatewayError) -> tuple[Event, GatewayError]:
+        if isinstance(error, RateLimitError):
+            text = (
+                "the gateway has locked its login after too many wrong passwords, for its owner too (429); "
+                "such a lock lasts 10 to 100 minutes"
+            )
+            return Event.LIMITED, RateLimitError(text, error.retry_after)
+        if isinstance(error, BusyError):
+            return Event.LIMITED, error
+        if isinstance(error, AbsentError):
+            return Event.ABSENT, error
+        return Event.FAILED, error
+
+    def _granted(self, answer: HttpAnswer) -> tuple[Event, GatewayError | None]:
+        try:
+            document = decode(answer.body)
+        except DecodeError as error:
+            return Event.NONSENSE, DecodeError(f"the answer of the login is not JSON: {error}")
+        token = document.get("token") if isinstance(document, dict) else None
+        if not is_token(token):
+            event = Event.REFUSED if isinstance(document, dict) else Event.NONSENSE
+            return event, DecodeError("the gateway answered the login without a token")
+        record = self.record
+        record.token = Secret(str(token))
+        record.obtained = self._clock.monotonic()
+        record.endpoints = {name: until for name, until in record.endpoints.items() if until}
+        return Event.TOKEN, None
+
+    def _refused(self, answer: HttpAnswer) -> str:
+        words = _own_words(answer.body, self._config.login_password)
+        if "default password" in words.lower():
+            remedy = (
+                "the default password is refused since firmware 24.36; set a password of your own in the gateway's "
+                "own Wi-Fi, and put it into login_password"
+            )
+        else:
+            remedy = "check login_password"
+        said = f'{answer.status}, "{words}"' if words else str(answer.status)
+        return f"the gateway refused the login ({said}): {remedy}"
+
+    # Answers of endpoints
+
+    def accepted(self, endpoint: Endpoint, token: Secret | None) -> None:
+        """An endpoint that needs a session answered a request with this token."""
+        record = self.record
+        if token is None or token is not record.token or endpoint.public:
+            return
+        doubted = any(until == 0.0 for until in record.endpoints.values())
+        if record.state is State.PROVEN and not doubted and endpoint.name not in record.endpoints:
+            return
+        until = self._clock.monotonic() + HOUR
+        record.endpoints = {
+            name: old or until for name, old in record.endpoints.items() if name != endpoint.name
+        }
+        self._apply(Event.ACCEPTED, None)
+
+    def forbids(self, endpoint: Endpoint) -> bool:
+        """Return True if the endpoint refused a session that was good elsewhere, less than an hour ago."""
+        return self._clock.monotonic() < self.record.endpoints.get(endpoint.name, 0.0)
+
+    def refused(self, endpoint: Endpoint, status: int, token: Secret | None, repeated: bool) -> bool:
+        """An endpoint answered 401 or 403 to a request with ``token``. Return True if it is to be asked once more.
+
+        A 403 means a missing role as often as a dead session, so it renews only a token older than a minute; a 401
+        renews only a token that was accepted before. An endpoint that a new session did not open is no reason for
+        another login within the hour.
         """
-        task, state = exchange.task, self._login.state
-        current = exchange.token is not None and exchange.token is state.token
-        if current and task.repeated:
-            self._login.suspect(task.endpoint.name)
-        if current and status == 401 and not state.accepted:
-            self._doubt(exchange)
-            return False
-        if task.repeated or self.error is not None:
-            return False
-        return exchange.token is not state.token or self._renew(exchange, status, patient)
-
-    def refusal(self, status: int, token: Secret | None) -> AuthError:
-        """What a 401 or 403 means that no login could mend."""
-        if token is None and not self._login.has_password:
-            return AuthError(f"it needs a login ({status}), but no login_password is configured")
-        if status == 403 and token is not None:
-            return ForbiddenError("the session of an owner may not read it (403)")
-        return AuthError(f"the gateway refused the session ({status})")
-
-    def _doubt(self, exchange: Exchange) -> None:
-        """The session that a login has just given is refused: by a second endpoint, and the login was none."""
-        if self._login.doubt(exchange.task.endpoint.name):
-            self._telemetry.count_login_failure(AuthError.reason)
-            self.error = AuthError("the gateway refuses the session that it has just given (401)")
-            exchange.error = self.error
-
-    def _renew(self, exchange: Exchange, status: int, patient: bool) -> bool:
-        """Log in anew where the rules allow it; whether there is a new session."""
-        state = self._login.state
-        name = exchange.task.endpoint.name
-        if not self._login.has_password or not self._login.may_renew(status, exchange.token, name):
-            return False
-        self._trace(f"{name}: {status}, the session is over")
-        previous, state.token = state.token, None
-        state.open = False
-        self._try_login(patient)
-        if state.token is not None:
-            return True
-        exchange.error = self.error
-        if not self._login.resting_refused:
-            # The old token may still be good for everything but this endpoint.
-            state.token, self.error = previous, None
+        record = self.record
+        if token is not record.token:
+            return not repeated
+        if token is None:
+            return self._want_login(repeated)
+        forbidden = self.forbids(endpoint)
+        if not forbidden and not repeated and self._renews(status):
+            return self._want_login(repeated)
+        if not forbidden:
+            disowned = (
+                status == 401
+                and record.state is State.UNPROVEN
+                and any(until == 0.0 for name, until in record.endpoints.items() if name != endpoint.name)
+            )
+            record.endpoints[endpoint.name] = 0.0
+            if disowned:
+                error = AuthError("the gateway refuses the session that its login has just given (401)")
+                self._apply(Event.DISOWNED, error)
         return False
 
-    def _try_login(self, patient: bool) -> None:
-        """Log in, or note why not. Raises what ends the fetch as a whole."""
-        try:
-            self._login.check_allowed()
-            if self._limits.deadline - time.monotonic() < LEAST_FOR_A_LOGIN:
-                raise DeadlineError("there was too little time left for a login")
-        except GatewayError as error:
-            self._go_on_without(error)
-            return
-        connection = self._connections.acquire(patient)
-        try:
-            self._log_in(connection)
-        except GatewayError as error:
-            self._go_on_without(error)
+    def refusal_of(self, endpoint: Endpoint, status: int, token: Secret | None) -> AuthError:
+        """Return the error that a 401 or 403 means, where no login can mend it."""
+        if token is None and not self.has_password:
+            return AuthError(f"it needs a login ({status}), but no login_password is configured")
+        if self.state is State.OPEN:
+            return AuthError(f"it needs a session ({status}), but the gateway has no login (404)")
+        if self.forbids(endpoint):
+            return ForbiddenError(f"the session of an owner may not read it ({status})")
+        return AuthError(f"the gateway refused the session ({status})")
 
-    def _go_on_without(self, error: GatewayError) -> None:
-        """Note why there is no session, unless this gateway has no login at all."""
-        if self._login.state.open:
-            self._trace("this gateway has no login: going on without a session")
-            return
-        self.error = error.as_value()
-        self._trace(f"no session: {error}")
+    def _renews(self, status: int) -> bool:
+        if status == 403:
+            return self._clock.monotonic() - self.record.obtained >= MINUTE
+        return self.record.state is State.PROVEN
 
-    def _log_in(self, connection: Connection) -> None:
-        """One login on one connection. The POST is never repeated once a byte was sent."""
-        telemetry = self._telemetry
-        now = time.monotonic()
-        # A quarter of the time is kept for what needs no session: a login that hangs must not cost that as well.
-        deadline = now + min(self._limits.request_timeout, (self._limits.deadline - now) * 0.75)
-        data = request(
-            "POST",
-            login_rules.PATH,
-            connection.host_header,
-            b"Content-Type: application/json\r\n",
-            self._login.body(),
-        )
-        self._login.begin()
-        telemetry.logins.inc()
-        telemetry.gateway_requests.inc()
-        reusable = False
-        try:
-            answer = ask_once(connection, data, deadline)
-            reusable = answer.reusable
-            self._login.finish(answer)
-        except GatewayError as error:
-            self._login.fail(error)
-            telemetry.count_login_failure(error.reason)
-            telemetry.count_request_failure(error.reason)
-            raise
-        finally:
-            self._connections.put_back(connection, reusable)
-        self._trace(f"logged in in {time.monotonic() - now:.3f} s")
+    def _want_login(self, repeated: bool) -> bool:
+        if repeated:
+            return False
+        if self._wanted or self._under_way:
+            return True
+        if not self.has_password or self.cooldown() > 0.0:
+            return False
+        self._wanted = True
+        return True
+
+    # The machine
+
+    def _apply(self, event: Event, failure: GatewayError | None, retry_after: float = 0.0) -> None:
+        record = self.record
+        if record.credentials not in (None, self._credentials):
+            return  # a configuration with other credentials has taken over
+        state, wait = TRANSITIONS[record.state, event]
+        if state is not record.state and state in (State.NONE, State.RESTING, State.OPEN):
+            record.token = None
+            record.endpoints = {}
+        record.state = state
+        if event is Event.ACCEPTED:
+            record.refusals = record.nonsense = 0
+        elif event is Event.TOKEN:
+            record.failure, record.wait_until = ("", ""), 0.0
+        elif failure is not None:
+            reason = AuthError.reason if state is State.OPEN else failure.reason
+            record.failure = (reason, str(failure))
+        seconds = self._seconds(wait, retry_after)
+        if seconds:
+            record.wait_until = self._clock.monotonic() + seconds
+        self._save()
+
+    def _seconds(self, wait: Wait, retry_after: float) -> float:
+        record = self.record
+        if wait is Wait.REFUSAL:
+            record.refusals += 1
+            return float(min(FIRST_REST * 2.0 ** min(record.refusals - 1, 10), LONGEST_REST))
+        if wait is Wait.PATIENCE:
+            return min(max(FIRST_REST, retry_after), 2.0 * LONGEST_REST)
+        if wait is Wait.NONSENSE:
+            record.nonsense += 1
+            return _NONSENSE_WAITS[min(record.nonsense, len(_NONSENSE_WAITS)) - 1]
+        return HOUR if wait is Wait.HOUR else 0.0
+
+    def _save(self) -> None:
+        if self._store is not None and self.record.credentials in (None, self._credentials):
+            self._store.save(self._config, self.record)
+
+
+def credentials(config: GatewayConfig) -> tuple[object, ...]:
+    """Return what a login record belongs to, beside the address: as whom we log in, and at which certificate."""
+    return config.login_email, config.login_password, config.pin
+
+
+def _copy(source: LoginRecord, target: LoginRecord) -> None:
+    for name in LoginRecord.__slots__:
+        if name != "lock":
+            setattr(target, name, getattr(source, name))
+
+
+def is_token(value: object) -> bool:
+    """Return True if this may go into a header: a text of URL-safe characters, not too long."""
+    return isinstance(value, str) and 0 < len(value) <= 4096 and _TOKEN_CHARACTERS.issuperset(value)
+
+
+def _own_words(body: bytes, password: Secret | None) -> str:
+    """Return what the gateway says about a refusal, as one short printable line; "" where it says nothing usable."""
+    try:
+        document = decode(body)
+    except DecodeError:
+        return ""
+    said = document.get("error") or document.get("message") if isinstance(document, dict) else None
+    if not isinstance(said, str) or (password is not None and password.reveal() in said):
+        return ""
+    return clean(said)[:120].replace('"', "'")

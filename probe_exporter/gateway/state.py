@@ -1,7 +1,7 @@
-"""Tokens and cool-downs on disk, so that a restart or a cron job cannot lock an owner out.
+"""Login records on disk, so that a restart or a cron job cannot lock an owner out.
 
-One small file a gateway, readable by its owner only, written atomically. A file that is damaged, or belongs to other
-credentials, is as good as none.
+One small file an address, readable by its owner only, written atomically. A file that is damaged counts as missing;
+of other credentials no more than the time of the last login is taken over.
 """
 
 from __future__ import annotations
@@ -11,72 +11,70 @@ import hmac
 import json
 import logging
 import secrets
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from probe_exporter.clock import Clock
 from probe_exporter.config import GatewayConfig
+from probe_exporter.errors import REASONS
 from probe_exporter.files import read_regular, write_whole
-from probe_exporter.gateway.login import BLAME_REST, MAX_REST, LoginState, is_token
+from probe_exporter.gateway.session import HOUR, LONGEST_REST, LoginRecord, credentials, is_token
+from probe_exporter.gateway.transitions import State
 from probe_exporter.secrets import Secret
 
 log = logging.getLogger(__name__)
 
-_FORMAT: Final = 1
+_FORMAT: Final = 2
+_FIRST_FORMAT: Final = 1
 _MAX_BYTES: Final = 16 << 10
-_REASONS: Final = ("", "auth", "rate_limited", "busy")
+_LONGEST_TEXT: Final = 400
 
 
 @dataclass(frozen=True, slots=True)
 class LoginStore:
-    """Keeps login states in ``directory``. Times on disk are Unix seconds."""
+    """Keeps login records in ``directory``. Times on disk are Unix seconds."""
 
     directory: Path
     clock: Clock
+    _salts: dict[str, tuple[object, bytes, str]] = field(default_factory=dict, compare=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, compare=False)
 
-    def load(self, config: GatewayConfig) -> LoginState | None:
-        """What was saved for this gateway and these credentials; None where there is nothing usable.
+    def load(self, config: GatewayConfig) -> LoginRecord | None:
+        """Return what was saved for this gateway and these credentials; None where there is nothing usable."""
+        for path in (self._path(config), self._first_path(config)):
+            try:
+                saved = json.loads(read_regular(path, _MAX_BYTES))
+                return self._restore(saved, config)
+            except FileNotFoundError:
+                continue
+            except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+                log.warning(
+                    "%s: the saved session is ignored: %s is not usable (%s)",
+                    config.name,
+                    path,
+                    type(error).__name__,
+                )
+        return None
 
-        Of other credentials no more than the last login is taken over: the minute between two is the gateway's.
-        """
-        try:
-            saved = json.loads(read_regular(self._path(config), _MAX_BYTES))
-            salt = bytes.fromhex(saved["salt"])
-            if saved["format"] != _FORMAT:
-                return None
-            state = self._restore(saved)
-            if hmac.compare_digest(saved["identity"], _identity(config, salt)):
-                return state
-            return LoginState(last_attempt=state.last_attempt)
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-            log.warning(
-                "%s: the saved session is ignored: %s is not usable (%s)",
-                config.name,
-                self._path(config),
-                type(error).__name__,
-            )
-            return None
-
-    def save(self, config: GatewayConfig, state: LoginState) -> None:
+    def save(self, config: GatewayConfig, record: LoginRecord) -> None:
         """Save atomically. A failure is logged, never raised: a probe does not depend on it."""
-        salt = secrets.token_bytes(16)
+        salt, identity = self._identity(config)
         shift = self.clock.time() - self.clock.monotonic()
         document = {
             "format": _FORMAT,
             "salt": salt.hex(),
-            "identity": _identity(config, salt),
-            "token": state.token.reveal() if state.token else None,
-            "obtained": state.obtained + shift,
-            "accepted": state.accepted,
-            "last_attempt": None if state.last_attempt is None else state.last_attempt + shift,
-            "rest_until": state.rest_until + shift,
-            "rest_reason": state.rest_reason,
-            "refusals": state.refusals,
-            "open": state.open,
-            "blamed": {name: until + shift for name, until in state.blamed.items()},
+            "identity": identity,
+            "state": record.state.value,
+            "token": record.token.reveal() if record.token else None,
+            "obtained": record.obtained + shift,
+            "last_login": None if record.last_login is None else record.last_login + shift,
+            "wait_until": record.wait_until + shift,
+            "failure": [text[:_LONGEST_TEXT] for text in record.failure],
+            "refusals": record.refusals,
+            "nonsense": record.nonsense,
+            "endpoints": {name: until + shift for name, until in record.endpoints.items() if until},
         }
         try:
             path = self._path(config)
@@ -88,43 +86,89 @@ class LoginStore:
             )
 
     def _path(self, config: GatewayConfig) -> Path:
-        """Named after a hash: a gateway's name may hold anything, even a slash."""
+        """The file is named after a hash: an address may hold a bracket or a colon."""
+        address = "\n".join(address.text for address in config.addresses)
+        return self.directory / f"login-{hashlib.sha256(address.encode()).hexdigest()[:32]}.json"
+
+    def _first_path(self, config: GatewayConfig) -> Path:
+        """The file of the first format, which belonged to the gateway's name."""
         return self.directory / f"session-{hashlib.sha256(config.name.encode()).hexdigest()[:32]}.json"
 
-    def _restore(self, saved: dict[str, object]) -> LoginState:
-        """Times back on our clock. A wall clock that was turned must not make a rest longer than it can be."""
+    def _identity(self, config: GatewayConfig) -> tuple[bytes, str]:
+        """The salt and the hash of the credentials. The hash is slow, so that the file does not betray a password;
+        it is made once for each configuration of a gateway."""
+        key, wanted = self._path(config).name, credentials(config)
+        with self._lock:
+            known = self._salts.get(key)
+        if known is None or known[0] != wanted:
+            salt = secrets.token_bytes(16)
+            known = (wanted, salt, _hash(config, salt))
+            with self._lock:
+                self._salts[key] = known
+        return known[1], known[2]
+
+    def _restore(self, saved: Any, config: GatewayConfig) -> LoginRecord:
+        """Put times back on our clock. A wall clock that was turned must not make a wait longer than it can be."""
+        if saved["format"] == _FIRST_FORMAT:
+            saved = _translated(saved)
+        elif saved["format"] != _FORMAT:
+            raise ValueError("format")
         now = self.clock.monotonic()
         shift = self.clock.time() - now
-
-        def past(key: str) -> float:
-            return min(_number(saved[key]) - shift, now)
-
-        token = saved["token"]
-        if token is not None and not is_token(token):
-            raise ValueError("token")
-        reason = saved["rest_reason"]
-        if reason not in _REASONS:
-            raise ValueError("rest_reason")
-        return LoginState(
+        last = saved["last_login"]
+        last_login = None if last is None else min(_number(last) - shift, now)
+        identity, salt = str(saved["identity"]), bytes.fromhex(saved["salt"])
+        token, (reason, text) = saved["token"], saved["failure"]
+        if (token is not None and not is_token(token)) or reason not in ("", *REASONS):
+            raise ValueError("token or reason")
+        record = LoginRecord(
+            credentials=credentials(config),
+            state=State(saved["state"]),
             token=None if token is None else Secret(str(token)),
-            obtained=past("obtained"),
-            accepted=bool(saved["accepted"]),
-            last_attempt=None if saved["last_attempt"] is None else past("last_attempt"),
-            rest_until=min(_number(saved["rest_until"]) - shift, now + 2 * MAX_REST),
-            rest_reason=str(reason),
+            obtained=min(_number(saved["obtained"]) - shift, now),
+            last_login=last_login,
+            wait_until=min(_number(saved["wait_until"]) - shift, now + 2 * LONGEST_REST),
+            failure=(reason, str(text)[:_LONGEST_TEXT]),
             refusals=int(_number(saved["refusals"])),
-            open=bool(saved["open"]),
-            blamed={
-                name: min(_number(until) - shift, now + BLAME_REST)
-                for name, until in _entries(saved.get("blamed", {})).items()
+            nonsense=int(_number(saved["nonsense"])),
+            endpoints={
+                str(name): min(_number(until) - shift, now + HOUR)
+                for name, until in saved["endpoints"].items()
             },
         )
+        if (record.token is None) == (record.state in (State.UNPROVEN, State.PROVEN)):
+            raise ValueError("state")
+        if not hmac.compare_digest(identity, _hash(config, salt)):
+            return LoginRecord(credentials(config), last_login=last_login)
+        return record
 
 
-def _entries(value: object) -> dict[str, object]:
-    if not isinstance(value, dict):
-        raise TypeError("entries")
-    return value
+def _translated(saved: Any) -> dict[str, Any]:
+    """A file of the first format in the words of the second."""
+    reason = saved["rest_reason"]
+    if saved["token"] is not None:
+        state = State.PROVEN if saved["accepted"] else State.UNPROVEN
+    elif saved["open"]:
+        state = State.OPEN
+    else:
+        state = State.RESTING if reason else State.NONE
+    texts = {"auth": "the gateway refused the login", "rate_limited": "the gateway limits logins"}
+    return {
+        "identity": saved["identity"],
+        "salt": saved["salt"],
+        "state": state.value,
+        "token": saved["token"],
+        "obtained": saved["obtained"],
+        "last_login": saved["last_attempt"],
+        "wait_until": saved["rest_until"],
+        "failure": [
+            reason,
+            texts.get(reason, "the gateway was busy when asked for a login") if reason else "",
+        ],
+        "refusals": saved["refusals"],
+        "nonsense": 0,
+        "endpoints": saved.get("blamed", {}),
+    }
 
 
 def _number(value: object) -> float:
@@ -133,7 +177,7 @@ def _number(value: object) -> float:
     return float(value)
 
 
-def _identity(config: GatewayConfig, salt: bytes) -> str:
+def _hash(config: GatewayConfig, salt: bytes) -> str:
     """A slow salted hash of whom we talk to and as whom: the file must not tell a short password."""
     password = config.login_password.reveal() if config.login_password else ""
     parts = [address.text for address in config.addresses]

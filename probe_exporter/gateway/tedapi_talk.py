@@ -112,7 +112,7 @@ class TedapiTalk:
             self.close()
             connection = None
         if connection is None:
-            connection = self._dialler.dial(_CONNECT_TIMEOUT, deadline)
+            connection = self._dialler.dial(min(_CONNECT_TIMEOUT, deadline - time.monotonic()))
             self._connection = connection
         return connection
 

@@ -145,6 +145,11 @@ class AnswerReader:
         """Return True if not one byte has arrived."""
         return self._state is _State.HEAD and not self._buffer and not self._overhead
 
+    @property
+    def in_head(self) -> bool:
+        """Return True while the head of the answer is not whole."""
+        return self._state is _State.HEAD
+
     def feed(self, data: bytes) -> None:
         """Take what has arrived; b"" means that the gateway closed the connection."""
         if self._state is _State.DONE:

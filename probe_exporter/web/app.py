@@ -48,7 +48,7 @@ class Application:
         self._fleet = fleet
         self._telemetry = telemetry
         self._options = options
-        self.runner = ProbeRunner(prober, telemetry, len(fleet.sites))
+        self.runner = ProbeRunner(prober, len(fleet.sites))
         self._reloading = Reloading(options.reload, self._resize) if options.reload else None
         self._routes: dict[str, Handler] = {
             "/": self._index,

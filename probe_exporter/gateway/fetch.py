@@ -1,0 +1,352 @@
+"""One fetch: endpoints of one gateway over a few connections, in one thread.
+
+The loop moves bytes and watches the clock. What is asked is decided by whoever demands it, how a request is made and
+an answer is read by the endpoint's dialect, and what a refusal means by the session. As soon as an answer is whole,
+its connection carries the next request, and only then is the answer decoded.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from probe_exporter.clock import Clock
+from probe_exporter.errors import ConnectError, DeadlineError, GatewayError
+from probe_exporter.gateway.endpoints import Endpoint
+from probe_exporter.gateway.exchange import Demand, Exchange, Fetched, Limits, telltale
+from probe_exporter.gateway.transport import Connection
+from probe_exporter.gateway.wire import HttpAnswer
+from probe_exporter.telemetry import Telemetry
+
+if TYPE_CHECKING:
+    from probe_exporter.gateway.client import Gateway
+
+_LONGEST_POLL: Final = 3600.0
+"""Seconds that one call of poll may last: the system takes no absurd ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Again:
+    """An endpoint that is asked once more."""
+
+    endpoint: Endpoint
+    repeated: bool
+    revived: bool
+
+
+class Fetch:
+    """The exchanges under way with one gateway, and the loop that drives them."""
+
+    def __init__(self, gateway: Gateway, demand: Demand, telemetry: Telemetry, clock: Clock) -> None:
+        self._gateway = gateway
+        self._session = gateway.session
+        self._demand = demand
+        self._telemetry = telemetry
+        self._clock = clock
+        self._active: dict[int, Exchange] = {}
+        self._again: deque[_Again] = deque()
+        self._login: Exchange | None = None
+        self._retry_at = 0.0
+        self._poller = select.poll()
+        self._waker, self._alarm = os.pipe()
+        os.set_blocking(self._waker, False)
+        os.set_blocking(self._alarm, False)
+        self._poller.register(self._waker, select.POLLIN)
+
+    @property
+    def connected(self) -> bool:
+        """Return True while a request is under way."""
+        return bool(self._active)
+
+    @property
+    def logging_in(self) -> bool:
+        """Return True while a login is under way."""
+        return self._login is not None
+
+    def wake(self) -> None:
+        """Let the loop look around now. The gateway calls it under its lock, never after `close`."""
+        with contextlib.suppress(BlockingIOError):  # then it is awake already
+            os.write(self._alarm, b"!")
+
+    def close(self) -> None:
+        """End what is still under way. Called in the thread of `run`."""
+        self._drop_active()
+        os.close(self._waker)
+        os.close(self._alarm)
+
+    def run(self) -> None:
+        """Ask and read until nobody waits and nothing is under way."""
+        while True:
+            limits = self._demand.limits()
+            self._take_dialled(limits)
+            if limits is not None:
+                self._dispatch(limits)
+            elif self._gateway.closed:
+                self._drop_active()
+            waiting = limits is not None and (self._gateway.dialling or self._retry_at > 0.0)
+            if not self._active and not waiting:
+                if self._demand.over():
+                    return
+                continue
+            ended = self._wait(limits)
+            ended = [exchange for exchange in ended if not self._asked_again(exchange)]
+            if ended and limits is not None:
+                self._dispatch(limits)
+            for exchange in ended:
+                self._judge(exchange)
+
+    def _drop_active(self) -> None:
+        for exchange in self._active.values():
+            exchange.connection.close()
+        self._active.clear()
+
+    # Connections
+
+    def _take_dialled(self, limits: Limits | None) -> None:
+        """Take in the connection that was being made, or the reason why there is none."""
+        error = self._gateway.take_dialled()
+        if error is None:
+            return
+        if self._active or self._gateway.idle:
+            self._demand.trace(f"no further connection: {error}")
+            self._gateway.narrow()
+            return
+        now = time.monotonic()
+        if (
+            limits is not None
+            and isinstance(error, ConnectError)
+            and now + limits.retry_interval < limits.retry_until
+        ):
+            self._demand.trace(f"{error}; trying again")
+            self._retry_at = now + limits.retry_interval
+            return
+        self._demand.trace(f"{error.reason}: {error}")
+        self._again.clear()
+        self._demand.fail(error)
+
+    def _connection(self, limits: Limits) -> Connection | None:
+        """Return a connection that may carry a request now; where there is none, begin to make one where it helps."""
+        connection = self._gateway.idle_connection()
+        if connection is not None or self._gateway.dialling:
+            return connection
+        if len(self._active) > (self._login is not None) and not self._gateway.may_widen():
+            return None
+        if self._retry_at:
+            if time.monotonic() < self._retry_at:
+                return None
+            self._retry_at = 0.0
+            self._telemetry.retries.inc()
+        self._gateway.dial(limits.connect_timeout, self._demand.trace)
+        return None
+
+    # Requests
+
+    def _dispatch(self, limits: Limits) -> None:
+        """Send as many requests as there is room for."""
+        while len(self._active) < limits.max_connections and self._anything(limits):
+            connection = self._connection(limits)
+            if connection is None:
+                return
+            if self._login_due():
+                self._log_in(connection, limits)
+                continue
+            if self._again and not self._waits_for_login:
+                again = self._again.popleft()
+                self._send(again, connection, limits)
+                continue
+            endpoint = self._demand.next(self._waits_for_login, self._hung_under_way)
+            if endpoint is None:
+                self._gateway.put_back(connection)
+                return
+            obstacle = self._session.obstacle(endpoint)
+            if obstacle is not None:
+                self._gateway.put_back(connection)
+                self._tell(Fetched(endpoint, error=obstacle))
+                continue
+            self._send(_Again(endpoint, repeated=False, revived=False), connection, limits)
+
+    def _anything(self, limits: Limits) -> bool:
+        """Return True if there is something to send."""
+        if self._login_due():
+            return True
+        if self._login is not None and time.monotonic() < limits.public_from:
+            return False
+        waits = self._waits_for_login
+        return bool(self._again and not waits) or self._demand.pending(waits, self._hung_under_way)
+
+    def _login_due(self) -> bool:
+        return self._login is None and self._session.login_due()
+
+    @property
+    def _waits_for_login(self) -> bool:
+        """Return True while nothing but public endpoints may be asked."""
+        return self._login is not None
+
+    @property
+    def _hung_under_way(self) -> bool:
+        """Return True while an endpoint that hung before is being asked: those have one connection together."""
+        return any(
+            exchange.endpoint is not None and self._demand.hung(exchange.endpoint)
+            for exchange in self._active.values()
+        )
+
+    def _send(self, again: _Again, connection: Connection, limits: Limits) -> None:
+        exchange = Exchange(
+            again.endpoint,
+            connection,
+            time.monotonic() + limits.request_timeout,
+            self._session.token,
+            repeated=again.repeated,
+            revived=again.revived,
+        )
+        dialect = again.endpoint.dialect
+        data = dialect.request(again.endpoint.name, connection.host_header, self._session.headers())
+        self._start(exchange, data)
+
+    def _log_in(self, connection: Connection, limits: Limits) -> None:
+        """Send the login; it has its own time and connection, whoever still waits for it."""
+        if not self._session.begin_login():
+            self._gateway.put_back(connection)
+            return
+        self._telemetry.logins.inc()
+        self._login = Exchange(None, connection, time.monotonic() + limits.request_timeout, None)
+        self._start(self._login, self._session.login_request(connection.host_header))
+
+    def _start(self, exchange: Exchange, data: bytes) -> None:
+        self._telemetry.gateway_requests.inc()
+        try:
+            exchange.connection.send(data, exchange.deadline)
+        except GatewayError as error:
+            exchange.error = error.as_value()
+            exchange.connection.close()
+            if not self._asked_again(exchange):
+                self._judge(exchange)
+            return
+        descriptor = exchange.connection.fileno()
+        self._active[descriptor] = exchange
+        self._poller.register(descriptor, select.POLLIN)
+
+    # Answers
+
+    def _wait(self, limits: Limits | None) -> list[Exchange]:
+        """Read what arrives until an exchange ends or something else is to be done; the ended ones, off the list."""
+        moments = [exchange.deadline for exchange in self._active.values()]
+        if limits is not None and self._retry_at:
+            moments.append(self._retry_at)
+        now = time.monotonic()
+        if limits is not None and self._login is not None and limits.public_from > now:
+            moments.append(limits.public_from)
+        timeout = min(max(0.0, min(moments) - now), _LONGEST_POLL) * 1000 if moments else None
+        ended = []
+        for descriptor, _ in self._poller.poll(timeout):
+            if descriptor == self._waker:
+                os.read(self._waker, 4096)
+            elif self._read(self._active[descriptor]):
+                ended.append(self._active[descriptor])
+        if not ended:
+            now = time.monotonic()
+            for exchange in self._active.values():
+                if now >= exchange.deadline:
+                    exchange.error = DeadlineError(f"no whole answer within {now - exchange.started:.3g} s")
+                    ended.append(exchange)
+        for exchange in ended:
+            self._release(exchange)
+        return ended
+
+    def _release(self, exchange: Exchange) -> None:
+        """Take an ended exchange off its connection, which is kept where it may carry another one."""
+        descriptor = exchange.connection.fileno()
+        self._poller.unregister(descriptor)
+        del self._active[descriptor]
+        exchange.check_step()
+        connection = exchange.connection
+        if exchange.reusable:
+            connection.used = True
+            connection.last = (exchange.endpoint, telltale(exchange.reader.answer))
+            self._gateway.put_back(connection)
+        else:
+            connection.close()
+
+    @staticmethod
+    def _read(exchange: Exchange) -> bool:
+        """Take what has arrived for an exchange. Return True if it ended."""
+        try:
+            while (data := exchange.connection.receive()) is not None:
+                exchange.reader.feed(data)
+                if exchange.reader.answer is not None:
+                    return True
+                if time.monotonic() >= exchange.deadline:
+                    return False
+        except GatewayError as error:
+            exchange.error = error.as_value()
+            return True
+        return False
+
+    def _asked_again(self, exchange: Exchange) -> bool:
+        """Put the endpoint of an ended exchange back in line where it deserves another request; True if it does."""
+        endpoint = exchange.endpoint
+        if endpoint is None:
+            self._end_login(exchange)
+            return True
+        if exchange.lost:
+            self._gateway.drop_idle()  # the second try takes a fresh connection
+            self._again.append(_Again(endpoint, exchange.repeated, revived=True))
+            return True
+        answer = exchange.reader.answer
+        if exchange.error is not None or answer is None or answer.status not in (401, 403):
+            return False
+        if self._session.refused(endpoint, answer.status, exchange.token, exchange.repeated):
+            self._demand.trace(f"{endpoint.name}: {answer.status}, the session is over")
+            self._again.append(_Again(endpoint, repeated=True, revived=exchange.revived))
+            return True
+        return False
+
+    def _end_login(self, exchange: Exchange) -> None:
+        self._login = None
+        failure = self._session.end_login(
+            exchange.reader.answer if exchange.error is None else None, exchange.error
+        )
+        if failure is None:
+            self._demand.trace(f"logged in in {time.monotonic() - exchange.started:.3f} s")
+            return
+        self._telemetry.count_login_failure(failure.reason)
+        self._telemetry.count_request_failure(failure.reason)
+        self._demand.trace(f"no session: {failure}")
+
+    def _judge(self, exchange: Exchange) -> None:
+        """Decode an ended exchange, now that its connection is at work again, and hand over what it brought."""
+        endpoint = exchange.endpoint
+        assert endpoint is not None, "a login is judged by the session"
+        answer = exchange.reader.answer
+        document: object = None
+        error: GatewayError | None = None
+        try:
+            document = self._document(endpoint, exchange, answer)
+            self._session.accepted(endpoint, exchange.token)
+        except GatewayError as failure:
+            error = failure.as_value()
+            if answer is None or answer.status not in (403, 404):
+                self._telemetry.count_request_failure(error.reason)
+        duration = time.monotonic() - exchange.started
+        self._tell(Fetched(endpoint, document, error, duration, self._clock.time(), answer))
+
+    def _document(self, endpoint: Endpoint, exchange: Exchange, answer: HttpAnswer | None) -> object:
+        """Return the document of an answer. Raises what the answer means where there is none."""
+        if exchange.error is not None:
+            raise exchange.error
+        if answer is None:
+            raise ConnectError("the answer was cut short")
+        if answer.status in (401, 403):
+            raise self._session.refusal_of(endpoint, answer.status, exchange.token)
+        return endpoint.dialect.document(endpoint.name, answer)
+
+    def _tell(self, fetched: Fetched) -> None:
+        took = "not asked" if fetched.duration is None else f"{fetched.duration:.3f} s"
+        what = "answered" if fetched.error is None else f"{fetched.error.reason}: {fetched.error}"
+        self._demand.trace(f"{fetched.endpoint.name} ({took}): {what}")
+        self._demand.take(fetched)

@@ -1,0 +1,202 @@
+"""The answer of one probe: a snapshot of what is remembered of a gateway, with its verdict.
+
+The same code serves a client that has everything and one that must leave earlier. The caller holds no lock.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import Final
+
+from probe_exporter.clock import Clock
+from probe_exporter.config import Module
+from probe_exporter.errors import DeadlineError, DecodeError, GatewayError
+from probe_exporter.gateway.certificate import read_certificate
+from probe_exporter.gateway.endpoints import BY_NAME, SITE_MASTER
+from probe_exporter.gateway.schedule import Entry
+from probe_exporter.metrics import CATALOGUE
+from probe_exporter.metrics.assembly import Assembled, assemble
+from probe_exporter.metrics.probe import EndpointOutcome, Verdict, probe_metrics
+from probe_exporter.probe.memory import Kept
+from probe_exporter.probe.result import ProbeResult, Word
+from probe_exporter.probe.run import Round, Waiter
+from probe_exporter.probe.site import Site
+from probe_exporter.readings import ATTRIBUTES, Readings, without_names
+
+_LOGIN_OPEN: Final = "the gateway has not answered the login yet"
+
+
+@dataclass(frozen=True, slots=True)
+class _Snapshot:
+    """What was remembered at one moment. ``now`` is in monotonic seconds of the clock in use."""
+
+    now: float
+    fresh: frozenset[str]
+    kept: dict[str, Kept]
+    outcomes: tuple[EndpointOutcome, ...]
+    failing: GatewayError | None
+    failing_endpoint: str
+    asked: bool
+    cause: GatewayError | None
+    steps: tuple[str, ...]
+
+
+def make_answer(site: Site, waiter: Waiter, clock: Clock) -> ProbeResult:
+    """Return what a client gets that leaves now."""
+    snapshot = _snapshot(site, waiter.round, clock)
+    module = waiter.module
+    fresh = {name: kept for name, kept in snapshot.kept.items() if name in snapshot.fresh}
+    assembled = _assemble(snapshot.kept, module)
+    success = snapshot.cause is None and _told(fresh, assembled, site)
+    shown = snapshot.kept if success else fresh
+    if not success:
+        assembled = _assemble(shown, module)
+    reason, error = (None, None) if success else _failure(site, snapshot)
+    verdict = Verdict(
+        success=success,
+        reason=reason,
+        duration=time.monotonic() - waiter.arrived,
+        endpoints=tuple(
+            outcome if outcome.name in shown else replace(outcome, age=None, unknown=0)
+            for outcome in snapshot.outcomes
+            if BY_NAME[outcome.name].collector in module.collectors
+        ),
+        dropped=assembled.dropped,
+        held_back=assembled.held_back,
+        cooldown=site.gateway.session.cooldown(),
+        pinned=site.gateway.pinned,
+        certificate_end=_certificate_end(site),
+    )
+    readings = _readings(shown, module)
+    return ProbeResult(
+        site.name,
+        module.name,
+        waiter.started,
+        verdict,
+        _word(site, fresh, success),
+        None if error is None else f"{site.name}: {error}",
+        (*probe_metrics(verdict), *assembled.metrics),
+        readings,
+        snapshot.steps,
+        bool(waiter.wants) or isinstance(snapshot.cause, DeadlineError),
+    )
+
+
+def answer_without_run(site: Site, module: Module, started: float, error: GatewayError) -> ProbeResult:
+    """Return the answer where no run could be begun. ``started`` in Unix seconds."""
+    verdict = Verdict(False, error.reason, 0.0, pinned=site.gateway.pinned)
+    text = f"{site.name}: {error}"
+    metrics = tuple(probe_metrics(verdict))
+    return ProbeResult(
+        site.name, module.name, started, verdict, "failing", text, metrics, log=(text,), cut_short=True
+    )
+
+
+def _snapshot(site: Site, current: Round, clock: Clock) -> _Snapshot:
+    memory = site.memory
+    with memory.lock:
+        now = clock.monotonic()
+        entries = memory.schedule.entries
+        failing = [name for name, entry in entries.items() if entry.endpoint.core and entry.error is not None]
+        kept = {name: one for name, one in memory.kept.items() if one.shown(now)}
+        return _Snapshot(
+            now,
+            frozenset(current.fresh),
+            kept,
+            tuple(_outcome(entry, kept.get(name), site, now) for name, entry in entries.items()),
+            entries[failing[0]].error if failing else None,
+            failing[0] if failing else "",
+            bool(current.asked),
+            current.cause,
+            tuple(current.steps),
+        )
+
+
+def _outcome(entry: Entry, kept: Kept | None, site: Site, now: float) -> EndpointOutcome:
+    """How one endpoint fares. It is up while its last request was answered and the answer is young enough to show."""
+    endpoint = entry.endpoint
+    forbidden = not endpoint.core and site.gateway.session.forbids(endpoint)
+    asked = entry.asked is not None or entry.error is not None
+    return EndpointOutcome(
+        endpoint.name,
+        entry.supported(now) and not forbidden,
+        (entry.error is None and kept is not None) if asked else None,
+        entry.duration,
+        None if kept is None else max(0.0, now - kept.at),
+        None if entry.error is None else entry.error.reason,
+        0 if kept is None else len(kept.reading.unknown),
+    )
+
+
+def _readings(kept: dict[str, Kept], module: Module) -> Readings:
+    readings = Readings()
+    for name, one in kept.items():
+        if one.endpoint.collector in module.collectors:
+            setattr(readings, ATTRIBUTES[name], one.reading.value)
+    if readings.networks is not None and not module.network_names:
+        readings.networks = without_names(readings.networks)
+    return readings
+
+
+def _assemble(kept: dict[str, Kept], module: Module) -> Assembled:
+    held = frozenset().union(*(one.held for one in kept.values()))
+    return assemble(
+        CATALOGUE,
+        _readings(kept, module),
+        module.collectors,
+        lambda name, labels, _: (name, labels) not in held,
+    )
+
+
+# The verdict
+
+
+def _told(fresh: dict[str, Kept], assembled: Assembled, site: Site) -> bool:
+    """Return True if the gateway told of its energy, or that it is stopped."""
+    if assembled.usable.intersection(SITE_MASTER).intersection(fresh):
+        return True
+    system = fresh.get("system_status")
+    if system is not None and any(
+        getattr(system.reading.value, name, None) is not None for name in ("full_energy", "remaining_energy")
+    ):
+        return True
+    sitemaster = fresh.get("sitemaster")
+    return sitemaster is not None and _is_stopped(sitemaster) and not site.gateway.session.missing
+
+
+def _is_stopped(kept: Kept) -> bool:
+    value = kept.reading.value
+    return getattr(value, "state", None) == "StatusDown" or getattr(value, "running", None) is False
+
+
+def _failure(site: Site, snapshot: _Snapshot) -> tuple[str, str]:
+    """Why the probe failed, as reason and sentence: what ended it, the login, or the first failing core endpoint."""
+    gateway = site.gateway
+    error = snapshot.cause or (None if snapshot.asked else gateway.unfinished)
+    if error is None and gateway.session.missing:
+        error = DeadlineError(_LOGIN_OPEN) if gateway.logging_in else gateway.session.refusal()
+    if error is not None:
+        return error.reason, str(error)
+    if snapshot.failing is not None:
+        return snapshot.failing.reason, f"{snapshot.failing_endpoint}: {snapshot.failing}"
+    if snapshot.fresh.intersection(SITE_MASTER):
+        return DecodeError.reason, "no core endpoint gave anything usable"
+    return DeadlineError.reason, "no core endpoint answered before the client's time was over"
+
+
+def _word(site: Site, fresh: dict[str, Kept], success: bool) -> Word:
+    if success:
+        return "ok" if "sitemaster" not in fresh or fresh.keys() & set(SITE_MASTER) else "stopped"
+    session = site.gateway.session
+    return "waiting to log in" if session.missing and session.cooldown() > 0.0 else "failing"
+
+
+def _certificate_end(site: Site) -> float | None:
+    """When the gateway's certificate expires, in Unix seconds; parsed once, None before the first connection."""
+    memory, certificate = site.memory, site.gateway.certificate
+    if certificate is not None and certificate != memory.certificate:
+        facts = read_certificate(certificate)
+        memory.certificate_end = None if facts is None else facts.not_after.timestamp()
+        memory.certificate = certificate
+    return memory.certificate_end

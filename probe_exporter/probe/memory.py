@@ -1,0 +1,63 @@
+"""What is remembered of one gateway between probes."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from probe_exporter.config import Module
+from probe_exporter.gateway.endpoints import SHOWN, Endpoint
+from probe_exporter.gateway.schedule import Schedule
+from probe_exporter.metrics.guard import CounterGuard, Key
+from probe_exporter.probe.result import PastProbe, ProbeResult
+from probe_exporter.readings import Reading
+
+if TYPE_CHECKING:
+    from probe_exporter.probe.run import Run
+
+HISTORY: Final = 20
+"""Past probes that are remembered of each gateway."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A reading and when it was taken, in monotonic seconds of the clock in use and in Unix seconds.
+
+    ``held`` are the counters in it that the guard keeps back.
+    """
+
+    endpoint: Endpoint
+    reading: Reading
+    at: float
+    read_at: float
+    held: frozenset[Key] = frozenset()
+
+    def shown(self, now: float) -> bool:
+        """Return True if it is young enough to be shown at ``now``."""
+        return now - self.at <= SHOWN[self.endpoint.tier]
+
+
+@dataclass(slots=True)
+class Memory:
+    """What is remembered of one gateway between probes.
+
+    ``lock`` is held for moments only: by the thread of the run, which writes, and by whoever makes an answer.
+    ``run`` is the run under way, None where nobody waits and nothing is read.
+    ``unseen`` are the endpoints that were read after the last answer had left.
+    """
+
+    schedule: Schedule
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    run: Run | None = None
+    guard: CounterGuard = field(default_factory=CounterGuard)
+    kept: dict[str, Kept] = field(default_factory=dict)
+    unseen: set[str] = field(default_factory=set)
+    history: deque[PastProbe] = field(default_factory=lambda: deque(maxlen=HISTORY))
+    last: ProbeResult | None = None
+    last_good: ProbeResult | None = None
+    cached: dict[Module, tuple[float, ProbeResult]] = field(default_factory=dict)
+    words: set[tuple[str, str]] = field(default_factory=set)
+    certificate: bytes | None = None
+    certificate_end: float | None = None

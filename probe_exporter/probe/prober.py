@@ -1,0 +1,143 @@
+"""Probes for whoever asks: they join the run of their gateway, wait as long as they can, and get their answer."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from probe_exporter.clock import Clock, SystemClock
+from probe_exporter.config import Module
+from probe_exporter.metrics.probe import probe_metrics
+from probe_exporter.probe.answer import make_answer
+from probe_exporter.probe.patience import LONGEST_PROBE
+from probe_exporter.probe.result import PastProbe, ProbeResult
+from probe_exporter.probe.run import Run, Waiter
+from probe_exporter.probe.site import Site
+from probe_exporter.telemetry import Telemetry
+
+log = logging.getLogger(__name__)
+
+Start = Callable[[Callable[[], None]], None]
+"""Begins to call a function in another thread. Raises what it raises where it cannot."""
+
+
+class Prober:
+    """Lets clients join and leave the runs of gateways."""
+
+    def __init__(self, telemetry: Telemetry, clock: Clock | None = None) -> None:
+        self._telemetry = telemetry
+        self._clock = clock or SystemClock()
+
+    def probe(self, site: Site, module: Module, deadline: float) -> ProbeResult:
+        """Probe until ``deadline`` (seconds of `time.monotonic`) at most. Never raises."""
+        cached = self.cached(site, module)
+        if cached is not None:
+            return cached
+        ready = threading.Event()
+        waiter = self.join(site, module, deadline, ready.set, _in_a_thread)
+        ready.wait(max(0.0, waiter.deadline - time.monotonic()))
+        return self.leave(site, waiter)
+
+    def cached(self, site: Site, module: Module) -> ProbeResult | None:
+        """Return an answer younger than the module's ``min_interval``, its ages grown since; None where none is."""
+        if module.min_interval <= 0.0:
+            return None
+        at, result = site.memory.cached.get(module, (0.0, None))
+        if result is None:
+            return None
+        elapsed = self._clock.monotonic() - at
+        return _aged(result, elapsed) if elapsed < module.min_interval else None
+
+    def join(
+        self, site: Site, module: Module, deadline: float, notify: Callable[[], None], start: Start
+    ) -> Waiter:
+        """Wait for the run of a gateway, which ``start`` begins where none is under way. `leave` must follow.
+
+        ``notify`` is called when all that is due was read, perhaps in another thread. Raises what ``start`` raises.
+        """
+        deadline = min(deadline, time.monotonic() + LONGEST_PROBE)
+        memory = site.memory
+        with memory.lock:
+            run = memory.run or Run(site, self._clock)
+            waiter = run.join(module, deadline, notify)
+            begins, memory.run = memory.run is None, run
+        if begins:
+            try:
+                start(run.drive)
+            except BaseException:
+                with memory.lock:
+                    memory.run = None
+                    run.leave(waiter)
+                raise
+        else:
+            site.gateway.wake()
+        if waiter.leader:
+            self._telemetry.probes.inc()
+            self._telemetry.probes_in_flight.inc()
+        else:
+            self._telemetry.shared_probes.inc()
+        return waiter
+
+    def leave(self, site: Site, waiter: Waiter) -> ProbeResult:
+        """Return the answer for a client that leaves now, with everything or with what is there."""
+        result = make_answer(site, waiter, self._clock)
+        with site.memory.lock:
+            last = waiter.run.leave(waiter)
+        if waiter.module.min_interval > 0.0 and not result.cut_short:
+            self._cache(site, waiter.module, result)
+        if last:
+            self._end_round(site, result)
+        return result
+
+    def _cache(self, site: Site, module: Module, result: ProbeResult) -> None:
+        memory, now = site.memory, self._clock.monotonic()
+        # A dict of its own each time: another module's probe may be reading the old one.
+        young = {one: (at, kept) for one, (at, kept) in memory.cached.items() if now - at < one.min_interval}
+        memory.cached = {**young, module: (now, result)}
+
+    def _end_round(self, site: Site, result: ProbeResult) -> None:
+        """Remember the answer of the client that left last: it had the most of this round."""
+        telemetry, memory = self._telemetry, site.memory
+        telemetry.probes_in_flight.dec()
+        telemetry.probe_duration.observe(result.duration)
+        if result.reason is not None:
+            telemetry.count_probe_failure(result.reason)
+        _log_change(site, memory.last, result)
+        memory.history.append(
+            PastProbe(result.started, result.duration, result.success, result.reason, result.error)
+        )
+        lean = replace(result, metrics=())
+        memory.last = lean
+        if result.success:
+            memory.last_good = lean
+
+
+def _in_a_thread(work: Callable[[], None]) -> None:
+    threading.Thread(target=work, name="probe", daemon=True).start()
+
+
+def _aged(result: ProbeResult, seconds: float) -> ProbeResult:
+    """The same result, given again ``seconds`` later."""
+    endpoints = tuple(
+        outcome if outcome.age is None else replace(outcome, age=outcome.age + seconds)
+        for outcome in result.endpoints
+    )
+    verdict = replace(result.verdict, endpoints=endpoints)
+    own = {metric.name for metric in probe_metrics(verdict)}
+    rest = tuple(metric for metric in result.metrics if metric.name not in own)
+    return replace(result, verdict=verdict, metrics=(*probe_metrics(verdict), *rest))
+
+
+def _log_change(site: Site, before: ProbeResult | None, now: ProbeResult) -> None:
+    """One line when a gateway starts to fail, fails for another reason, or recovers; the rest is for debug."""
+    previous = before.reason if before is not None else None
+    if now.reason is not None and now.reason != previous:
+        log.warning("probe failed (%s): %s", now.reason, now.error)
+    elif now.reason is None and previous is not None:
+        log.info("%s: the probe succeeds again", site.name)
+    if log.isEnabledFor(logging.DEBUG):
+        for line in now.log:
+            log.debug("%s: %s", site.name, line)

@@ -1,0 +1,354 @@
+"""A run: one gateway is read for everybody who waits for it, for as long as the most patient of them.
+
+A run belongs to the gateway, not to a client. Clients come while it is under way and leave when their time is over,
+each with what has been read so far; what is under way then is read on and kept. Clients that wait at the same time
+share a round: within it each endpoint is asked once.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from probe_exporter.clock import Clock
+from probe_exporter.config import Module
+from probe_exporter.errors import (
+    AuthError,
+    BusyError,
+    ConnectError,
+    DeadlineError,
+    DecodeError,
+    ForbiddenError,
+    GatewayError,
+    RateLimitError,
+    StatusError,
+)
+from probe_exporter.gateway.client import Fetched, Limits
+from probe_exporter.gateway.endpoints import BY_NAME, LAST_RESORT, SITE_MASTER, Endpoint
+from probe_exporter.metrics import COUNTERS
+from probe_exporter.metrics.guard import counters
+from probe_exporter.probe.memory import Kept
+from probe_exporter.probe.site import Site
+from probe_exporter.readings import ATTRIBUTES, Readings, read
+
+log = logging.getLogger(__name__)
+
+LOGIN_PATIENCE: Final = 0.75
+"""The part of a client's time after which it no longer waits for a login alone."""
+
+_WITH_COUNTERS: Final = {family.endpoint for family in COUNTERS}
+
+
+@dataclass(slots=True, eq=False)
+class Waiter:
+    """A client that waits. Times are in seconds of `time.monotonic`; ``started`` in Unix seconds.
+
+    ``wants`` are the endpoints that are still to be read for it; ``notify`` is called, in the thread of the run, when
+    there are none left. ``leader`` is true for the client that began the round.
+    """
+
+    module: Module
+    arrived: float
+    started: float
+    deadline: float
+    notify: Callable[[], None]
+    run: Run
+    round: Round
+    leader: bool
+    wants: set[str] = field(default_factory=set)
+    done: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Round:
+    """What happens while somebody waits, until nobody does.
+
+    ``asked`` are the endpoints that were asked in it, ``fresh`` those that answered since the answer before it had
+    left. ``cause`` is the error that left nothing for those who waited, None where there was none.
+    """
+
+    begun: float
+    asked: set[str] = field(default_factory=set)
+    fresh: set[str] = field(default_factory=set)
+    waiters: list[Waiter] = field(default_factory=list)
+    cause: GatewayError | None = None
+    steps: list[str] = field(default_factory=list)
+
+
+class Run:
+    """Reads one gateway for those who wait. It is the demand of a fetch, and lives as long as that one.
+
+    All state is guarded by the lock of the gateway's memory.
+    """
+
+    def __init__(self, site: Site, clock: Clock) -> None:
+        self._site = site
+        self._clock = clock
+        self._memory = site.memory
+        self._schedule = site.memory.schedule
+        self._todo: list[Endpoint] = []
+        self._under_way: set[str] = set()
+        self.round: Round | None = None
+
+    def drive(self) -> None:
+        """Read until nobody waits and nothing is under way. Never raises."""
+        try:
+            self._site.gateway.fetch(self)
+        except Exception as error:  # noqa: BLE001
+            # A defect of ours must cost one answer, not the process; the traceback stays out of the log because
+            # its lines may quote what a gateway sent.
+            place = _place(error)
+            log.error(
+                "%s: a defect of the exporter ended the probe: %s; please report it", self._site.name, place
+            )
+            with self._memory.lock:
+                self._memory.run = None  # whoever comes now begins another run
+            self.fail(DecodeError(f"internal error: {place}"))
+
+    # Clients. The caller holds the lock.
+
+    def join(self, module: Module, deadline: float, notify: Callable[[], None]) -> Waiter:
+        """Let a client wait. What is due for it and was not asked in this round is asked."""
+        now = time.monotonic()
+        leader = self.round is None
+        if self.round is None:
+            self.round = Round(now, fresh=set(self._memory.unseen))
+            self._memory.unseen.clear()
+        waiter = Waiter(module, now, self._clock.time(), deadline, notify, self, self.round, leader)
+        self.round.waiters.append(waiter)
+        self.trace(f"probing {self._site.name} with module {module.name}")
+        self._want(waiter)
+        if not waiter.wants:
+            waiter.done = True
+            notify()
+        return waiter
+
+    def leave(self, waiter: Waiter) -> bool:
+        """Let a client go. Return True if it was the last one of its round."""
+        waiters = waiter.round.waiters
+        waiters.remove(waiter)
+        if waiters or self.round is not waiter.round:
+            return not waiters
+        self.round = None
+        self._todo = []
+        return True
+
+    def _want(self, waiter: Waiter) -> None:
+        session, now = self._site.gateway.session, self._clock.monotonic()
+        due = [
+            endpoint
+            for endpoint in self._schedule.due(now, waiter.module.collectors)
+            if endpoint.name not in waiter.round.asked and (endpoint.core or not session.forbids(endpoint))
+        ]
+        known = {endpoint.name for endpoint in self._todo} | self._under_way
+        waiter.wants = {endpoint.name for endpoint in due}
+        waiter.wants |= {
+            name for name in waiter.round.asked & self._under_way if self._concerns(name, waiter)
+        }
+        self._todo = self._schedule.ordered(
+            [*self._todo, *(endpoint for endpoint in due if endpoint.name not in known)], now
+        )
+        self._resort(waiter.round)
+
+    @staticmethod
+    def _concerns(name: str, waiter: Waiter) -> bool:
+        return BY_NAME[name].collector in waiter.module.collectors
+
+    # The demand of the fetch
+
+    def limits(self) -> Limits | None:
+        """Return what holds for those who wait now, None where nobody waits."""
+        with self._memory.lock:
+            waiting = self._waiting()
+        if not waiting:
+            return None
+        modules = [waiter.module for waiter in waiting]
+        return Limits(
+            deadline=max(waiter.deadline for waiter in waiting),
+            public_from=min(
+                waiter.arrived + LOGIN_PATIENCE * (waiter.deadline - waiter.arrived) for waiter in waiting
+            ),
+            retry_until=max(
+                min(waiter.deadline, waiter.arrived + waiter.module.retry_timeout) for waiter in waiting
+            ),
+            request_timeout=max(module.request_timeout for module in modules),
+            connect_timeout=max(module.connect_timeout for module in modules),
+            retry_interval=min(module.retry_interval for module in modules),
+            max_connections=min(module.max_connections for module in modules),
+        )
+
+    def _waiting(self) -> list[Waiter]:
+        now = time.monotonic()
+        waiters = self.round.waiters if self.round is not None else ()
+        return [waiter for waiter in waiters if not waiter.done and waiter.deadline > now]
+
+    def pending(self, public_only: bool, hung_under_way: bool) -> bool:
+        """Return True if `next` would give an endpoint."""
+        with self._memory.lock:
+            return self._choose(public_only, hung_under_way) is not None
+
+    def next(self, public_only: bool, hung_under_way: bool) -> Endpoint | None:
+        """Return the endpoint to ask now, and count it as asked.
+
+        One that cannot be read in the time that is left, by this gateway's recent answers, is asked only where nothing
+        else is left to do.
+        """
+        with self._memory.lock:
+            endpoint = self._choose(public_only, hung_under_way)
+            if endpoint is not None and self.round is not None:
+                self._todo.remove(endpoint)
+                self._under_way.add(endpoint.name)
+                self.round.asked.add(endpoint.name)
+            return endpoint
+
+    def _choose(self, public_only: bool, hung_under_way: bool) -> Endpoint | None:
+        self._drop_superfluous()
+        choice = [
+            endpoint
+            for endpoint in self._todo
+            if endpoint.name not in self._under_way
+            and (endpoint.public or not public_only)
+            and not (hung_under_way and self.hung(endpoint))
+        ]
+        if not choice:
+            return None
+        left = max((waiter.deadline for waiter in self._waiting()), default=0.0) - time.monotonic()
+        fitting = (endpoint for endpoint in choice if self._schedule.expected(endpoint) <= left)
+        return next(fitting, choice[0])
+
+    def hung(self, endpoint: Endpoint) -> bool:
+        """Return True if the last request of this endpoint was not answered."""
+        return isinstance(self._schedule.entries[endpoint.name].error, DeadlineError)
+
+    def _drop_superfluous(self) -> None:
+        """The list of grid faults is asked for only where system_status does not carry it."""
+        kept = self._memory.kept.get("system_status")
+        faults = BY_NAME["system_status/grid_faults"]
+        if faults in self._todo and getattr(kept and kept.reading.value, "grid_faults", None) is not None:
+            self._todo.remove(faults)
+            self._schedule.forget(faults)
+            self._memory.kept.pop(faults.name, None)
+            self._satisfy({faults.name})
+
+    def take(self, fetched: Fetched) -> None:
+        """Keep what arrived. A failure that says something about the endpoint itself ends what was kept of it."""
+        endpoint, error = fetched.endpoint, fetched.error
+        now = self._clock.monotonic()
+        kept = None
+        if error is None:
+            reading = read(endpoint.name, fetched.document, fetched.read_at)
+            if reading.value is None and endpoint.core and endpoint.tier != "slow":
+                error = DecodeError(f"the answer of {endpoint.name} holds nothing usable")
+            else:
+                kept = self._judged(Kept(endpoint, reading, now, fetched.read_at))
+                self._tell_words(endpoint.name, reading.unknown)
+        with self._memory.lock:
+            self._under_way.discard(endpoint.name)
+            self._schedule.note(endpoint, error, fetched.duration, now)
+            if kept is not None:
+                self._memory.kept[endpoint.name] = kept
+                if endpoint.name == "status":
+                    self._judge_again()
+                fresh = self._memory.unseen if self.round is None else self.round.fresh
+                fresh.add(endpoint.name)
+            elif error is not None and not _passes(error):
+                self._memory.kept.pop(endpoint.name, None)
+            self._resort(self.round)
+            self._satisfy({endpoint.name})
+
+    def _judged(self, kept: Kept) -> Kept:
+        """The reading with the counters in it that the guard holds back. Each is judged once, when it arrives."""
+        if kept.endpoint.name not in _WITH_COUNTERS:
+            return kept
+        readings = Readings()
+        setattr(readings, ATTRIBUTES[kept.endpoint.name], kept.reading.value)
+        status = self._memory.kept.get("status")
+        uptime = None if status is None else getattr(status.reading.value, "uptime", None)
+        held = self._memory.guard.judge(counters(COUNTERS, readings), kept.at, uptime)
+        return replace(kept, held=held)
+
+    def _judge_again(self) -> None:
+        """Zeros that came before the gateway told its uptime may be true ones."""
+        for name, kept in self._memory.kept.items():
+            if kept.held:
+                self._memory.kept[name] = self._judged(kept)
+
+    def _tell_words(self, name: str, words: tuple[str, ...]) -> None:
+        """Name each word that no firmware known to us says, once; a hostile gateway has a hundred at most."""
+        for word in words:
+            if (name, word) not in self._memory.words and len(self._memory.words) < 100:
+                self._memory.words.add((name, word))
+                log.info("%s: %s says %r, which this release does not know", self._site.name, name, word)
+
+    def _resort(self, current: Round | None) -> None:
+        """Where the site master answers nothing, ask what a stopped one still answers, whatever its tier."""
+        if current is None or current.fresh.intersection(SITE_MASTER):
+            return
+        todo = {endpoint.name for endpoint in self._todo}
+        if (todo | self._under_way).intersection(SITE_MASTER):
+            return
+        now = self._clock.monotonic()
+        for name in LAST_RESORT:
+            if name in current.asked | todo or self._schedule.entries[name].resting(now):
+                continue
+            self._todo.append(BY_NAME[name])
+            for waiter in current.waiters:
+                waiter.wants.add(name)
+
+    def _satisfy(self, names: set[str]) -> None:
+        waiters = self.round.waiters if self.round is not None else ()
+        for waiter in waiters:
+            waiter.wants -= names
+            if not waiter.wants and not waiter.done:
+                waiter.done = True
+                waiter.notify()
+
+    def fail(self, error: GatewayError) -> None:
+        """End the wait of everybody: there is nothing to be had."""
+        with self._memory.lock:
+            current = self.round
+            if current is None:
+                return
+            current.cause = error
+            for endpoint in self._todo:
+                self._schedule.note(endpoint, error, None, self._clock.monotonic())
+            self._todo = []
+            self._under_way.clear()
+            for waiter in current.waiters:
+                waiter.wants.clear()
+            self._satisfy(set())
+
+    def over(self) -> bool:
+        """Return True if nobody waits: whoever comes then begins another run."""
+        with self._memory.lock:
+            if self._waiting():
+                return False
+            self._memory.run = None
+            return True
+
+    def trace(self, step: str) -> None:
+        """Note one step, for people."""
+        current = self.round
+        if current is not None:
+            current.steps.append(f"{time.monotonic() - current.begun:7.3f} {step}")
+
+
+def _passes(error: GatewayError) -> bool:
+    """Return True if the failure says nothing about the value that was read before: it is shown up to its age."""
+    if isinstance(error, StatusError):
+        return error.status == 502
+    if isinstance(error, AuthError):
+        return not isinstance(error, ForbiddenError)
+    return isinstance(error, (ConnectError, DeadlineError, BusyError, RateLimitError))
+
+
+def _place(error: BaseException) -> str:
+    """The type of an unexpected error and where it was raised, without its message."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    where = f" at {trace.tb_frame.f_code.co_name}:{trace.tb_lineno}" if trace is not None else ""
+    return type(error).__name__ + where

@@ -261,6 +261,23 @@ def test_an_outage_shows_where_it_is(server: Prometheus) -> None:
     assert shown == {DARK: 0.0}
 
 
+@pytest.mark.parametrize(("direction", "category"), [("exported", "solar"), ("imported", "load")])
+def test_the_energy_of_a_day_is_what_the_counters_moved(
+    server: Prometheus, direction: str, category: str
+) -> None:
+    """To the scrapes at both ends, of at least twenty: the rules may be a few seconds behind."""
+    server.wait(lambda: min(server.values("count_over_time(probe_success[10m])").values()) >= 20.0, 60.0)
+    at = time.time() - 1.0
+    counter = f'powerwall_{direction}_joules_total{{category="{category}"}}'
+    moved = server.values(f"{counter} - min_over_time({counter}[10m])", at=at)
+    homes = f'powerwall:home_joules:day{{category="{category}",direction="{direction}"}}'
+    shown = server.values(f"sum by (home) ({homes})", "home", at=at)
+    assert shown.keys() >= {"villa", "office", "farm", DARK}
+    for home in ("office", "farm", DARK):
+        assert shown[home] == pytest.approx(moved[home], rel=0.4)
+    assert shown["villa"] == pytest.approx(sum(moved[name] for name in VILLA), rel=0.4)
+
+
 def test_rows_of_a_site_open_on_demand() -> None:
     rows = [panel for panel in DASHBOARDS["site"]["panels"] if panel["type"] == "row"]
     assert [row["title"] for row in rows if not row.get("collapsed")] == ["Now", "Power"]

@@ -265,8 +265,8 @@ def test_an_outage_shows_where_it_is(server: Prometheus) -> None:
 def test_the_energy_of_a_day_is_what_the_counters_moved(
     server: Prometheus, direction: str, category: str
 ) -> None:
-    """To the scrapes at both ends, of at least twenty: the rules may be a few seconds behind."""
-    server.wait(lambda: min(server.values("count_over_time(probe_success[10m])").values()) >= 20.0, 60.0)
+    """To the scrapes at both ends, of at least twelve: the rules may be a few seconds behind."""
+    server.wait(lambda: min(server.values("count_over_time(probe_success[10m])").values()) >= 12.0, 60.0)
     at = time.time() - 1.0
     counter = f'powerwall_{direction}_joules_total{{category="{category}"}}'
     moved = server.values(f"{counter} - min_over_time({counter}[10m])", at=at)

@@ -235,6 +235,34 @@ def test_it_is_silent_while_all_is_well_and_through_a_drop_of_a_minute(
     run([calm, dropped], tmp_path)
 
 
+def test_an_outage_is_told_with_its_length_and_the_time_left(tmp_path: Path) -> None:
+    """Also of a gateway whose name has quotes, and of one whose capacity nobody knows."""
+    name = """Jim's "cabin" """.strip()
+    own = f"{{job='powerwall',instance='{name.replace(chr(39), chr(92) + chr(39))}'}}"
+    inputs = [
+        {"series": f"powerwall_grid_connected{own}", "values": "0x30"},
+        {"series": f"powerwall:outage:known_seconds{own}", "values": "0+60x30"},
+        {"series": f"powerwall:backup_time_remaining:seconds{own}", "values": "9000x30"},
+        {"series": labelled("powerwall_grid_connected"), "values": "0x30"},
+    ]
+
+    def told(instance: str, length: str, left: str) -> dict[str, Any]:
+        rule = ALERTS["PowerwallGridDown"]
+        return {
+            "exp_labels": {"severity": "critical", "job": "powerwall", "instance": instance},
+            "exp_annotations": {
+                "summary": f"{instance} is off the grid.",
+                "description": f"The home has run on battery and sun for {length}. At its use of the last quarter of "
+                f"an hour the batteries alone last {left}.",
+                "runbook_url": rule["annotations"]["runbook_url"],
+            },
+        }
+
+    alerts = [told("home", "a moment", "an unknown time"), told(name, "20m 0s", "2h 30m 0s")]
+    tests = [{"eval_time": "20m", "alertname": "PowerwallGridDown", "exp_alerts": alerts}]
+    run([{"interval": "1m", "input_series": inputs, "alert_rule_test": tests}], tmp_path)
+
+
 @pytest.mark.parametrize(
     ("reason", "alert"),
     [

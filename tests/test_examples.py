@@ -307,7 +307,13 @@ def manifests() -> list[Any]:
 
 
 def check_operator_resources(name: str, folder: Path) -> None:
-    """Their schemas are not with Kubernetes' own: what they point to must be there."""
+    """Their schemas are not with Kubernetes' own: what they point to must be there, and Prometheus takes the job."""
+    job = {snake_case(key): value for key, value in manifest("ScrapeConfig")["spec"].items()}
+    job["http_sd_configs"] = [
+        {snake_case(key): value for key, value in one.items()} for one in job.pop("http_sd_configs")
+    ]
+    (folder / "prometheus.yml").write_text(yaml.safe_dump({"scrape_configs": [job]}), encoding="utf-8")
+    succeed(program("promtool"), "check", "config", folder / "prometheus.yml")
     service, namespace = manifest("Service"), manifest("Kustomization")["namespace"]
     port = service["spec"]["ports"][0]
     (discovery,) = manifest("ScrapeConfig")["spec"]["httpSDConfigs"]
@@ -318,6 +324,11 @@ def check_operator_resources(name: str, folder: Path) -> None:
     assert endpoint["port"] == port["name"]
     jobs = [manifest("ScrapeConfig")["spec"]["jobName"], endpoint["relabelings"][0]["replacement"]]
     assert jobs == [one["job_name"] for one in load_yaml("prometheus/http_sd.yml")["scrape_configs"]]
+
+
+def snake_case(key: str) -> str:
+    """A key of the operator as Prometheus writes it: httpSDConfigs is http_sd_configs."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", key).lower()
 
 
 CHECKS: dict[str, Callable[[str, Path], None]] = {

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from probe_exporter.simulator import LivingSite, SimulatedGateway, make_certificate
 from tests.conftest import program
 from tests.debian import need_root, pip_files, root_archive
 from tests.prometheus_server import free_port
@@ -24,7 +25,8 @@ from tests.started import PATIENCE, get, run
 ROOT = Path(__file__).parent.parent
 CONTAINERFILE = ROOT / "examples/container/Containerfile"
 BASE = "docker.io/library/python:3.13-slim"
-IMAGE = "localhost/probe_exporter:test"
+INSTALL = (ROOT / "docs/install.md").read_text(encoding="utf-8")
+IMAGE = "probe_exporter"
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("image")]
 
@@ -37,14 +39,15 @@ class Image:
     container: str
     config: dict[str, Any]
 
-    def command(self, *arguments: str) -> list[str]:
-        """A command that runs these arguments in the container, as its user."""
-        return [*self.buildah, "run", "--isolation=chroot", self.container, "--", *arguments]
+    def command(self, *arguments: str, **variables: str) -> list[str]:
+        """A command that runs these arguments in the container, as its user, with some variables set."""
+        settings = [f"--env={name}={value}" for name, value in variables.items()]
+        return [*self.buildah, "run", "--isolation=chroot", *settings, self.container, "--", *arguments]
 
     @contextlib.contextmanager
-    def started(self, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-        """The entry point of the image, with these arguments in place of its own."""
-        command = self.command(*self.config["Entrypoint"], *arguments)
+    def started(self, *arguments: str, **variables: str) -> Iterator[subprocess.Popen[bytes]]:
+        """The entry point of the image, with these arguments or else its own, and some variables set."""
+        command = self.command(*self.config["Entrypoint"], *(arguments or self.config["Cmd"]), **variables)
         process = subprocess.Popen(command, start_new_session=True)
         try:
             yield process
@@ -73,8 +76,10 @@ def image() -> Iterator[Image]:
             file = folder / Path(path).name
             file.write_bytes(content)
             mounts.append(f"--volume={file}:{path}:ro")
+        documented = re.search(r"^docker build (.+)$", INSTALL, re.MULTILINE)
+        assert documented is not None
         ignored = f"--ignorefile={CONTAINERFILE}.dockerignore"
-        run(*build, *mounts, ignored, f"--tag={IMAGE}", f"--file={CONTAINERFILE}", ROOT)
+        run(*build, *mounts, ignored, *documented[1].split(), cwd=ROOT)
         container = run(*buildah, "from", "--pull-never", IMAGE).split()[-1]
         inspected = json.loads(run(*buildah, "inspect", "--type=image", IMAGE))
         yield Image(buildah, container, inspected["Docker"]["config"])
@@ -89,6 +94,21 @@ def test_it_serves_and_is_healthy(image: Image) -> None:
     with image.started("simulate", "--serve", f"--web.listen-address=127.0.0.1:{port}") as process:
         assert "probe_success 1" in get(process, f"http://127.0.0.1:{port}/probe?target=home")
         run(*healthy)
+
+
+def test_an_address_and_a_password_are_enough(image: Image) -> None:
+    """As in ``docker run -e POWERWALL_ADDRESS=… -e POWERWALL_PASSWORD=…``; here another port has to be said, too."""
+    port = free_port()
+    with (
+        SimulatedGateway(LivingSite(seed=1), certificate=make_certificate()) as gateway,
+        image.started(
+            POWERWALL_ADDRESS=gateway.address,
+            POWERWALL_PASSWORD=gateway.password,
+            PROBE_EXPORTER_WEB_LISTEN_ADDRESS=f"127.0.0.1:{port}",
+        ) as process,
+    ):
+        assert "probe_success 1" in get(process, f"http://127.0.0.1:{port}/probe?target=home")
+        assert "powerwall_instant_power_watts" in get(process, f"http://127.0.0.1:{port}/metrics")
 
 
 def test_it_serves_by_default(image: Image) -> None:

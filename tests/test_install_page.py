@@ -43,6 +43,19 @@ CHECKS = {
         ls -la /var/lib/private/probe_exporter
         systemctl show --property=MainPID,NRestarts,StatusText probe_exporter""",
     "Without a pinned certificate": f"sleep 1; {PROBE}",
+    # What docs/fleet.md says of a folder of passwords.
+    "6. A change": """
+        mkdir /etc/systemd/system/probe_exporter.service.d
+        printf '[Service]\\nLoadCredential=\\nLoadCredential=sites:/etc/probe_exporter/credentials\\n' \\
+            >/etc/systemd/system/probe_exporter.service.d/override.conf
+        sed --in-place s,probe_exporter.service/home,probe_exporter.service/sites_home, \\
+            /etc/probe_exporter/probe_exporter.yaml
+        systemctl daemon-reload
+        systemctl restart probe_exporter
+        probe_exporter check
+        ls /run/credentials/probe_exporter.service
+        sed --in-place s,service/sites_home,service/home, /etc/probe_exporter/probe_exporter.yaml
+        rm --recursive /etc/systemd/system/probe_exporter.service.d""",
     "7. Upgrade": f"""
         {PROBE} --retry 20 --retry-connrefused --retry-delay 1
         systemctl is-active probe_exporter
@@ -213,6 +226,10 @@ def test_the_gateway_is_pinned_and_read(said: dict[str, str]) -> None:
 def test_without_a_pin_it_is_read_too(said: dict[str, str]) -> None:
     assert "probe_success 1" in said["Without a pinned certificate?"]
     assert "powerwall_tls_pinned 0" in said["Without a pinned certificate?"]
+
+
+def test_a_folder_of_passwords_is_one_line_of_the_unit(said: dict[str, str]) -> None:
+    assert "sites_home" in said["6. A change?"].splitlines()
 
 
 def test_an_upgrade_keeps_the_session(said: dict[str, str]) -> None:

@@ -17,7 +17,7 @@ from typing import Final
 from probe_exporter.files import read_regular
 from probe_exporter.tedapi_questions import Question
 
-INSTALL: Final = "pip install 'powerwall-probe-exporter[tedapi]'"
+INSTALL: Final = "pip install '.[tedapi]'"
 """The command that brings what TEDAPI needs."""
 
 _PACKAGE: Final = "pypowerwall"

@@ -125,8 +125,8 @@ def test_it_is_not_root_and_may_keep_sessions(image: Image) -> None:
     assert run(*image.command("sh", "-c", script)).strip() == f"{user}:{group}"
 
 
-def test_passwords_for_its_port_can_be_checked(image: Image) -> None:
-    run(*image.command("python3", "-c", "import bcrypt"))
+def test_it_brings_the_extras(image: Image) -> None:
+    run(*image.command("python3", "-c", "import bcrypt, probe_exporter.tedapi.messages"))
 
 
 def test_it_holds_no_installer_and_no_source(image: Image) -> None:

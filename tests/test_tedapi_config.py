@@ -158,7 +158,7 @@ ONE = (
             [
                 (
                     "gateways.home.tedapi.queries_file: is not JSON; use V2024_06.json of pypowerwall 0.22 or 0.23, "
-                    "which `pip install 'powerwall-probe-exporter[tedapi]'` brings"
+                    "which `pip install '.[tedapi]'` brings"
                 )
             ],
         ),
@@ -195,7 +195,7 @@ def test_mistakes(tmp_path: Path, keys: object, promised: list[str]) -> None:
 def test_without_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tedapi_access, "extra_installed", lambda: False)
     (told,) = mistakes(tmp_path, {"gateway_password": MARKER})
-    assert told.endswith("run: pip install 'powerwall-probe-exporter[tedapi]'")
+    assert told.endswith("run: pip install '.[tedapi]'")
 
 
 def test_without_the_query_texts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

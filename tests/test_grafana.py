@@ -144,7 +144,7 @@ def quick_rules(folder: Path) -> Path:
     groups = []
     for file in sorted((GRAFANA.parent / "prometheus" / "rules").glob("*.yml")):
         text = re.sub(r"interval: \d+m", "interval: 1s", file.read_text(encoding="utf-8"))
-        text = text.replace("offset 1m", "offset 1s").replace("[1m]", "[2s]").replace("[30d:5m]", "[1m:1s]")
+        text = text.replace("offset 1m", "offset 1s").replace("[59s]", "[2s]").replace("[30d:5m]", "[1m:1s]")
         groups += yaml.safe_load(text)["groups"]
     path = folder / "rules.yml"
     path.write_text(yaml.safe_dump({"groups": groups}), encoding="utf-8")

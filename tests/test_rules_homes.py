@@ -442,8 +442,8 @@ STATES = {
 }
 
 OUTAGES = {
-    # Off the grid from minute 10 to 29, with minutes 20 to 24 unknown, and from 40 to 44. A minute in which it changes
-    # counts half, by the samples at both of its ends. The charge falls to 70 % in the first, and to 80 % in the second.
+    # Off the grid from minute 10 to 29, with minutes 20 to 24 unknown, and from 40 to 44. The charge falls to 70 % in the
+    # first, and to 80 % in the second.
     "two outages, one with a gap": Course(
         dict(
             [
@@ -455,15 +455,15 @@ OUTAGES = {
         [
             (9, "sum(powerwall:outages:count30d)", {"{}": 0.0}),
             (22, "powerwall:off_grid_seconds:minute", {}),
-            (35, "sum(powerwall:outage:begin_timestamp_seconds)", {"{}": 9.5 * 60}),
-            (35, "sum(powerwall:outage:known_seconds)", {"{}": 16 * 60.0}),
+            (35, "sum(powerwall:outage:begin_timestamp_seconds)", {"{}": 9 * 60.0}),
+            (35, "sum(powerwall:outage:known_seconds)", {"{}": 15 * 60.0}),
             (35, "sum(powerwall:outage:lowest_charge_ratio)", {"{}": 0.7}),
-            (55, "sum(powerwall:outage:begin_timestamp_seconds)", {"{}": 39.5 * 60}),
+            (55, "sum(powerwall:outage:begin_timestamp_seconds)", {"{}": 39 * 60.0}),
             (55, "sum(powerwall:outage:known_seconds)", {"{}": 5 * 60.0}),
             (55, "sum(powerwall:outage:lowest_charge_ratio)", {"{}": 0.8}),
             (55, "powerwall:outages:count30d", {'{home="a",instance="a",job="powerwall"}': 2.0}),
-            (55, "sum(powerwall:off_grid_seconds:sum30d)", {"{}": 21 * 60.0}),
-            (55, "sum(powerwall:grid_unknown_seconds:sum30d)", {"{}": 4 * 60.0}),
+            (55, "sum(powerwall:off_grid_seconds:sum30d)", {"{}": 20 * 60.0}),
+            (55, "sum(powerwall:grid_unknown_seconds:sum30d)", {"{}": 5 * 60.0}),
         ],
     ),
     # What is remembered of an outage survives an exporter that is down, and ends with the gateway.
@@ -477,7 +477,7 @@ OUTAGES = {
         ),
         [
             (25, "{__name__=~'powerwall:outage:.+'}", {}),
-            (35, "sum(powerwall:outage:begin_timestamp_seconds)", {"{}": 5.5 * 60}),
+            (35, "sum(powerwall:outage:begin_timestamp_seconds)", {"{}": 5 * 60.0}),
             (35, "sum(powerwall:outage:known_seconds)", {"{}": 6 * 60.0}),
             (35, "sum(powerwall:outage:lowest_charge_ratio)", {"{}": 0.9}),
             (50, "{__name__=~'powerwall:outage:.+'}", {}),

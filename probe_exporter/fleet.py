@@ -18,6 +18,7 @@ from probe_exporter.gateway.session import LoginRecord, Session
 from probe_exporter.gateway.state import LoginStore
 from probe_exporter.metrics.guard import CounterGuard, HoldStore
 from probe_exporter.probe import Memory, PastProbe, ProbeResult, Site
+from probe_exporter.probe.tedapi import tedapi_side
 from probe_exporter.telemetry import Telemetry
 
 __all__ = ["Fleet", "PastProbe", "ProbeResult", "Site"]
@@ -82,12 +83,12 @@ class Fleet:
             self.telemetry.config_last_reload_success_timestamp.set(self._clock.time())
         for site in old.values():
             if id(site.gateway) not in kept:
-                site.gateway.close()
+                _close(site)
 
     def close(self) -> None:
         """Close the idle connections of every gateway, and save what its counters' guard holds back."""
         for site in self._sites.values():
-            site.gateway.close()
+            _close(site)
             site.memory.guard.close()
 
     def _site(
@@ -99,7 +100,9 @@ class Fleet:
         session.take_over()
         client = Gateway(gateway, self.telemetry, self._clock, session)
         guard = self._guard(config, gateway, old)
-        return Site(gateway, config.module_for, client, Memory(Schedule(gateway.name), guard=guard))
+        tedapi = tedapi_side(gateway, guard, self._clock, session.headers)
+        memory = Memory(Schedule(gateway.name), guard=guard, tedapi=tedapi)
+        return Site(gateway, config.module_for, client, memory)
 
     def _guard(self, config: Config, gateway: GatewayConfig, old: Site | None) -> CounterGuard:
         """What is known of its counters belongs to a gateway's name and address, not to credentials."""
@@ -121,9 +124,15 @@ class Fleet:
         return record
 
 
+def _close(site: Site) -> None:
+    site.gateway.close()
+    if site.memory.tedapi is not None:
+        site.memory.tedapi.close()
+
+
 def _identity(config: GatewayConfig) -> tuple[object, ...]:
     """What makes a gateway another one: whom we talk to, and as whom."""
     return (
         config.addresses, config.login_email, config.login_password,
-        config.pin, config.tls_cert_file, config.pin_missing,
+        config.pin, config.tls_cert_file, config.pin_missing, config.tedapi,
     )  # fmt: skip

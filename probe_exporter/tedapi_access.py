@@ -13,9 +13,8 @@ from probe_exporter.secrets import Secret
 from probe_exporter.sources import Notes, Place, References, said, world_readable
 from probe_exporter.tedapi_keys import read_key_file
 from probe_exporter.tedapi_queries import INSTALL, Queries, extra_installed, installed_file, load_queries
-from probe_exporter.tedapi_section import TedapiConfig, TedapiKeys, TedapiPart
+from probe_exporter.tedapi_section import COLLECTOR, TedapiConfig, TedapiKeys, TedapiPart
 
-COLLECTOR: Final = "tedapi"
 SECRETS: Final = ("rsa_key_file", "gateway_password", "gateway_password_file")
 
 _NO_EXTRA: Final = f"needs packages that are not installed; run: {INSTALL}"

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from probe_exporter.schema import Pin
 
 
+COLLECTOR: Final = "tedapi"
+"""The collector of all that comes of it."""
+
+
 def _din(value: object) -> Din:
     try:
         return Din(values.text(value))

@@ -106,16 +106,21 @@ class TedapiRun:
         self._running = False
         self._closed = False
         self._changed = threading.Condition()
+        self._waiting: list[Callable[[], None]] = []
 
     # For a probe
 
-    def start(self) -> None:
-        """Start a run if something is due and none is under way."""
+    def start(self, ended: Callable[[], None] | None = None) -> bool:
+        """Start a run if something is due. Return True if one is under way: ``ended`` is called at its end."""
         with self._changed:
-            if self._running or self._closed or not self._any_due():
-                return
-            self._running = True
-        threading.Thread(target=self._run, name=f"tedapi {self._name}", daemon=True).start()
+            starts = not self._running and not self._closed and self._any_due()
+            self._running = self._running or starts
+            if self._running and ended is not None:
+                self._waiting.append(ended)
+            running = self._running
+        if starts:
+            threading.Thread(target=self._run, name=f"tedapi {self._name}", daemon=True).start()
+        return running
 
     def wait(self, deadline: float) -> None:
         """Wait for the end of a run, until ``deadline`` (seconds of `time.monotonic`) at most."""
@@ -210,7 +215,10 @@ class TedapiRun:
             self.error = failure
             self._ran = True
             self._running = False
+            waiting, self._waiting = self._waiting, []
             self._changed.notify_all()
+        for ended in waiting:
+            ended()
         if self._closed:
             self._talk.close()
 

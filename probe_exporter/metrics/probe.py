@@ -39,6 +39,7 @@ class Verdict:
     cooldown: float = 0.0
     pinned: bool = False
     certificate_end: float | None = None
+    interfaces: tuple[tuple[str, bool], ...] = ()
 
 
 PROBE_FAMILIES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
@@ -92,6 +93,14 @@ PROBE_FAMILIES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         (),
     ),
     (
+        "powerwall_interface_up",
+        (
+            "Whether a configured interface of the gateway answers: owner with its session, tedapi with its key or "
+            "password; neither hides the other's failure."
+        ),
+        ("interface",),
+    ),
+    (
         "powerwall_login_cooldown_seconds",
         "Seconds until a login at this gateway may be tried again; 0 for now.",
         (),
@@ -137,6 +146,7 @@ def _rows(verdict: Verdict) -> dict[str, Rows]:
         "powerwall_unknown_values": [((outcome.name,), outcome.unknown) for outcome in there if outcome.up],
         "powerwall_series_dropped": [((), verdict.dropped)],
         "powerwall_readings_held_back": [((), verdict.held_back)],
+        "powerwall_interface_up": [((name,), up) for name, up in verdict.interfaces],
         "powerwall_login_cooldown_seconds": [((), verdict.cooldown)],
         "powerwall_tls_certificate_not_after_timestamp_seconds": [((), verdict.certificate_end)],
         "powerwall_tls_pinned": [((), verdict.pinned)],

@@ -22,7 +22,9 @@ from probe_exporter.probe.memory import Kept
 from probe_exporter.probe.result import ProbeResult, Word
 from probe_exporter.probe.run import Round, Waiter
 from probe_exporter.probe.site import Site
+from probe_exporter.probe.tedapi import TedapiSide, elapsed
 from probe_exporter.readings import ATTRIBUTES, Readings, without_names
+from probe_exporter.tedapi_section import COLLECTOR
 
 _LOGIN_OPEN: Final = "the gateway has not answered the login yet"
 
@@ -47,11 +49,16 @@ def make_answer(site: Site, waiter: Waiter, clock: Clock) -> ProbeResult:
     snapshot = _snapshot(site, waiter.round, clock)
     module = waiter.module
     fresh = {name: kept for name, kept in snapshot.kept.items() if name in snapshot.fresh}
-    assembled = _assemble(snapshot.kept, module)
-    success = snapshot.cause is None and _told(fresh, assembled, site)
+    tedapi = site.memory.tedapi if COLLECTOR in module.collectors else None
+    readings = _readings(snapshot.kept, module, tedapi)
+    assembled = _assemble(readings, snapshot.kept, module, tedapi)
+    told = snapshot.cause is None and _told(fresh, assembled, site)
+    refused = site.gateway.session.missing and site.gateway.session.cooldown() > 0.0
+    success = told or (tedapi is not None and not refused and tedapi.counts(told))
     shown = snapshot.kept if success else fresh
     if not success:
-        assembled = _assemble(shown, module)
+        readings = _readings(shown, module, tedapi, elapsed(waiter.arrived))
+        assembled = _assemble(readings, shown, module, tedapi)
     reason, error = (None, None) if success else _failure(site, snapshot)
     verdict = Verdict(
         success=success,
@@ -61,14 +68,15 @@ def make_answer(site: Site, waiter: Waiter, clock: Clock) -> ProbeResult:
             outcome if outcome.name in shown else replace(outcome, age=None, unknown=0)
             for outcome in snapshot.outcomes
             if BY_NAME[outcome.name].collector in module.collectors
-        ),
+        )
+        + (tuple(tedapi.outcomes(success)) if tedapi is not None else ()),
         dropped=assembled.dropped,
         held_back=assembled.held_back,
-        cooldown=site.gateway.session.cooldown(),
-        pinned=site.gateway.pinned,
+        cooldown=max(site.gateway.session.cooldown(), 0.0 if tedapi is None else tedapi.cooldown),
+        pinned=site.gateway.pinned and (tedapi is None or tedapi.run.pinned),
         certificate_end=_certificate_end(site),
+        interfaces=_interfaces(site, fresh, tedapi),
     )
-    readings = _readings(shown, module)
     return ProbeResult(
         site.name,
         module.name,
@@ -98,6 +106,8 @@ def _snapshot(site: Site, current: Round, clock: Clock) -> _Snapshot:
     with memory.lock:
         now = clock.monotonic()
         entries = memory.schedule.entries
+        if memory.tedapi is not None:
+            memory.tedapi.decide(entries, now)
         failing = [name for name, entry in entries.items() if entry.endpoint.core and entry.error is not None]
         kept = {name: one for name, one in memory.kept.items() if one.shown(now)}
         return _Snapshot(
@@ -129,21 +139,43 @@ def _outcome(entry: Entry, kept: Kept | None, site: Site, now: float) -> Endpoin
     )
 
 
-def _readings(kept: dict[str, Kept], module: Module) -> Readings:
+def _interfaces(
+    site: Site, fresh: dict[str, Kept], tedapi: TedapiSide | None
+) -> tuple[tuple[str, bool], ...]:
+    """Which of the interfaces that are configured answer. What anybody may read says nothing of a session."""
+    found: list[tuple[str, bool]] = []
+    session = site.gateway.session
+    if session.has_password or tedapi is None:
+        answered = any(not one.endpoint.public for one in fresh.values())
+        found.append(("owner", answered and not session.missing))
+    if tedapi is not None and tedapi.run.up is not None:
+        found.append(("tedapi", tedapi.run.up))
+    return tuple(found)
+
+
+def _readings(
+    kept: dict[str, Kept], module: Module, tedapi: TedapiSide | None, age_limit: float | None = None
+) -> Readings:
     readings = Readings()
     for name, one in kept.items():
         if one.endpoint.collector in module.collectors:
             setattr(readings, ATTRIBUTES[name], one.reading.value)
     if readings.networks is not None and not module.network_names:
         readings.networks = without_names(readings.networks)
+    if tedapi is not None:
+        tedapi.fill(readings, age_limit)
     return readings
 
 
-def _assemble(kept: dict[str, Kept], module: Module) -> Assembled:
+def _assemble(
+    readings: Readings, kept: dict[str, Kept], module: Module, tedapi: TedapiSide | None
+) -> Assembled:
     held = frozenset().union(*(one.held for one in kept.values()))
+    if tedapi is not None:
+        held |= tedapi.held()
     return assemble(
         CATALOGUE,
-        _readings(kept, module),
+        readings,
         module.collectors,
         lambda name, labels, _: (name, labels) not in held,
     )

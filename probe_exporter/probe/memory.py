@@ -16,6 +16,7 @@ from probe_exporter.readings import Reading
 
 if TYPE_CHECKING:
     from probe_exporter.probe.run import Run
+    from probe_exporter.probe.tedapi import TedapiSide
 
 HISTORY: Final = 20
 """Past probes that are remembered of each gateway."""
@@ -59,5 +60,6 @@ class Memory:
     last_good: ProbeResult | None = None
     cached: dict[Module, tuple[float, ProbeResult]] = field(default_factory=dict)
     words: set[tuple[str, str]] = field(default_factory=set)
+    tedapi: TedapiSide | None = None
     certificate: bytes | None = None
     certificate_end: float | None = None

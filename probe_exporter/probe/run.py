@@ -48,6 +48,7 @@ class Waiter:
 
     ``wants`` are the endpoints that are still to be read for it; ``notify`` is called, in the thread of the run, when
     there are none left. ``leader`` is true for the client that began the round.
+    ``tedapi`` is true while it waits for a run of TEDAPI as well.
     """
 
     module: Module
@@ -59,6 +60,7 @@ class Waiter:
     round: Round
     leader: bool
     wants: set[str] = field(default_factory=set)
+    tedapi: bool = False
     done: bool = False
 
 
@@ -120,11 +122,23 @@ class Run:
         waiter = Waiter(module, now, self._clock.time(), deadline, notify, self, self.round, leader)
         self.round.waiters.append(waiter)
         self.trace(f"probing {self._site.name} with module {module.name}")
+        tedapi = self._memory.tedapi
+        waiter.tedapi = tedapi is not None and tedapi.start(module, lambda: self._tedapi_ended(waiter))
         self._want(waiter)
-        if not waiter.wants:
-            waiter.done = True
-            notify()
+        self._finish(waiter)
         return waiter
+
+    def _tedapi_ended(self, waiter: Waiter) -> None:
+        with self._memory.lock:
+            waiter.tedapi = False
+            self._finish(waiter)
+
+    @staticmethod
+    def _finish(waiter: Waiter) -> None:
+        """Let a client know, once, that all it waits for is there."""
+        if not waiter.wants and not waiter.tedapi and not waiter.done:
+            waiter.done = True
+            waiter.notify()
 
     def leave(self, waiter: Waiter) -> bool:
         """Let a client go. Return True if it was the last one of its round."""
@@ -138,9 +152,10 @@ class Run:
 
     def _want(self, waiter: Waiter) -> None:
         session, now = self._site.gateway.session, self._clock.monotonic()
+        without = () if self._memory.tedapi is None else self._memory.tedapi.spoken_for
         due = [
             endpoint
-            for endpoint in self._schedule.due(now, waiter.module.collectors)
+            for endpoint in self._schedule.due(now, waiter.module.collectors, without)
             if endpoint.name not in waiter.round.asked and (endpoint.core or not session.forbids(endpoint))
         ]
         known = {endpoint.name for endpoint in self._todo} | self._under_way
@@ -183,7 +198,7 @@ class Run:
     def _waiting(self) -> list[Waiter]:
         now = time.monotonic()
         waiters = self.round.waiters if self.round is not None else ()
-        return [waiter for waiter in waiters if not waiter.done and waiter.deadline > now]
+        return [waiter for waiter in waiters if waiter.wants and waiter.deadline > now]
 
     def pending(self, public_only: bool, hung_under_way: bool) -> bool:
         """Return True if `next` would give an endpoint."""
@@ -302,9 +317,7 @@ class Run:
         waiters = self.round.waiters if self.round is not None else ()
         for waiter in waiters:
             waiter.wants -= names
-            if not waiter.wants and not waiter.done:
-                waiter.done = True
-                waiter.notify()
+            self._finish(waiter)
 
     def fail(self, error: GatewayError) -> None:
         """End the wait of everybody: there is nothing to be had."""

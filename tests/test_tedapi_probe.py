@@ -1,0 +1,246 @@
+"""Probes of a gateway with TEDAPI, over real TLS: what is added, who speaks for what, and what neither may hide."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from probe_exporter.config import load_config
+from probe_exporter.fleet import Fleet, ProbeResult
+from probe_exporter.metrics.exposition import Format, render
+from probe_exporter.probe import Prober
+from probe_exporter.simulator import LivingSite, SimulatedGateway
+from probe_exporter.telemetry import Telemetry
+from tests.clocks import TurnedClock
+from tests.tedapi_parts import key, key_file, needs_extra
+
+if TYPE_CHECKING:
+    from probe_exporter.simulator.tedapi import Tedapi
+
+pytestmark = needs_extra
+
+
+class Home:
+    """A simulated Powerwall 3 behind a fleet of one."""
+
+    def __init__(self, gateway: SimulatedGateway, tedapi: Tedapi, folder: Path, **options: Any) -> None:
+        self.gateway = gateway
+        self.tedapi = tedapi
+        self.folder = folder
+        self.clock = TurnedClock()
+        tedapi.now = self.clock.time
+        self.entry: dict[str, Any] = {
+            "gateway_address": gateway.address,
+            "login_password": gateway.password,
+            "tls_fingerprint": f"sha256:{gateway.certificate.sha256}",
+            "tedapi": {"gateway_password": tedapi.password, "request_timeout": "4s"},
+        }
+        self.entry |= options
+        self.entry = {name: value for name, value in self.entry.items() if value is not None}
+        self.telemetry = Telemetry()
+        self.fleet = Fleet(self.config(), self.telemetry, self.clock)
+
+    def config(self) -> Any:
+        path = self.folder / "config.yaml"
+        path.write_text(yaml.safe_dump({"gateways": {"home": self.entry}}), "utf-8")
+        path.chmod(0o600)
+        return load_config(path, environment={})
+
+    def probe(self, seconds: float = 8.0) -> ProbeResult:
+        site = self.fleet.find("home")
+        return Prober(self.telemetry, self.clock).probe(site, site.module(), time.monotonic() + seconds)
+
+
+@contextmanager
+def home(folder: Path, profile: Any = "pw3", batteries: int = 4, **options: Any) -> Iterator[Home]:
+    from probe_exporter.simulator.tedapi import LivingSource, Tedapi
+
+    site = LivingSite(seed=3, batteries=batteries, profile=profile)
+    with SimulatedGateway(site) as gateway:
+        tedapi = Tedapi(LivingSource(site))
+        tedapi.register(key().public_key())
+        gateway.tedapi = tedapi
+        found = Home(gateway, tedapi, folder, **options)
+        yield found
+        found.fleet.close()
+
+
+def text(result: ProbeResult) -> str:
+    return render(result.metrics, Format.TEXT).decode()
+
+
+def value(result: ProbeResult, series: str) -> float | None:
+    for line in text(result).splitlines():
+        if line.startswith(f"{series} "):
+            return float(line.rpartition(" ")[2])
+    return None
+
+
+def up(result: ProbeResult, interface: str) -> float | None:
+    return value(result, f'powerwall_interface_up{{interface="{interface}"}}')
+
+
+def signed(folder: Path, din: str) -> dict[str, Any]:
+    return {"rsa_key_file": key_file(folder).name, "din": din, "request_timeout": "4s"}
+
+
+def test_a_powerwall_3_in_full(tmp_path: Path) -> None:
+    with home(tmp_path) as house:
+        result = house.probe()
+        shown = text(result)
+        assert result.success
+        assert (up(result, "owner"), up(result, "tedapi")) == (1.0, 1.0)
+        assert shown.count("powerwall_battery_pack_info{") == 4
+        assert shown.count("powerwall_battery_remaining_joules{") == 4
+        assert value(result, "powerwall_batteries_configured") == 4.0
+        assert value(result, "powerwall_charge_ratio") is not None
+        for family in (
+            "pv_string_volts",
+            "inverter_fan_rpm",
+            "battery_temperature_celsius",
+            "operation_mode",
+        ):
+            assert f"powerwall_{family}{{" in shown
+        # the simulator: nothing but the paths of the tables was asked
+        assert house.gateway.counts.logins == 1
+
+
+@pytest.mark.parametrize("password", [True, False], ids=["with a session", "without a password"])
+def test_v1r(tmp_path: Path, password: bool) -> None:
+    with home(tmp_path) as house:
+        house.entry["tedapi"] = signed(tmp_path, house.tedapi.source.dins[0])
+        if not password:
+            del house.entry["login_password"]
+        house.fleet.reload(house.config())
+        result = house.probe()
+        assert result.success
+        assert up(result, "tedapi") == 1.0
+        assert up(result, "owner") == (1.0 if password else None)
+        # over the home network a follower is known by the configuration alone
+        assert text(result).count("powerwall_battery_pack_info{") == 3
+        assert value(result, "powerwall_batteries_configured") == 4.0
+
+
+def test_without_a_password_tedapi_tells_of_power_and_charge(tmp_path: Path) -> None:
+    with home(tmp_path, login_password=None) as house:
+        result = house.probe()
+        assert result.success
+        assert value(result, "powerwall_charge_ratio") == pytest.approx(
+            house.gateway.system.household.remaining / house.gateway.system.household.full,  # type: ignore[attr-defined]
+            abs=0.01,
+        )
+        assert value(result, 'powerwall_instant_power_watts{category="load"}') is not None
+        assert value(result, "powerwall_reserve_ratio") == 0.24
+
+
+def test_a_powerwall_2_keeps_its_classic_values(tmp_path: Path) -> None:
+    """The owner interface has its packs, so it speaks for them; TEDAPI adds what is its own."""
+    with home(tmp_path, profile="pw2", batteries=1) as house:
+        house.gateway.tedapi = None
+        before = {
+            line.partition(" ")[0] for line in text(house.probe()).splitlines() if not line.startswith("#")
+        }
+    with home(tmp_path, profile="pw2", batteries=1) as house:
+        after = {
+            line.partition(" ")[0] for line in text(house.probe()).splitlines() if not line.startswith("#")
+        }
+    lost = {name for name in before - after if "endpoint" not in name and "interface" not in name}
+    assert lost == set()
+    assert "powerwall_contactor_closed" in {name.partition("{")[0] for name in after}
+
+
+class TestNeitherHidesTheOther:
+    """A failure of one interface leaves the other's values."""
+
+    def test_tedapi_refused(self, tmp_path: Path) -> None:
+        with home(tmp_path) as house:
+            house.tedapi.password = "ANOTHERPASSWORD"
+            result = house.probe()
+            assert result.success
+            assert (up(result, "owner"), up(result, "tedapi")) == (1.0, 0.0)
+            assert value(result, 'powerwall_instant_power_watts{category="site"}') is not None
+            assert value(result, "powerwall_login_cooldown_seconds") == pytest.approx(300.0, abs=5.0)
+
+    def test_the_owners_login_refused(self, tmp_path: Path) -> None:
+        with home(tmp_path, login_password="wrong-password") as house:
+            result = house.probe()
+            assert not result.success
+            assert result.reason == "auth"
+            assert (up(result, "owner"), up(result, "tedapi")) == (0.0, 1.0)
+
+    def test_the_owner_interface_busy(self, tmp_path: Path) -> None:
+        with home(tmp_path) as house:
+            for endpoint in ("meters/*", "system_status/*"):
+                house.gateway.faults.add("503_busy", endpoint=endpoint)
+            result = house.probe()
+            assert result.success
+            assert value(result, "powerwall_contactor_closed") == 1.0
+
+    @pytest.mark.parametrize("fault", ["reset", "hang", "html_200", "404_text", "429"])
+    def test_faults_of_tedapi_cost_no_classic_value(self, tmp_path: Path, fault: str) -> None:
+        with home(tmp_path) as house:
+            house.entry["tedapi"]["request_timeout"] = "300ms"
+            house.fleet.reload(house.config())
+            house.gateway.faults.add(fault, endpoint="/tedapi/*")
+            result = house.probe()
+            assert result.success
+            assert up(result, "tedapi") == 0.0
+            assert value(result, 'powerwall_instant_power_watts{category="site"}') is not None
+            assert value(result, "powerwall_charge_ratio") is not None
+
+    def test_a_gateway_that_takes_its_time(self, tmp_path: Path) -> None:
+        with home(tmp_path) as house:
+            house.tedapi.delay = 1.0
+            begun = time.monotonic()
+            result = house.probe(seconds=0.7)
+            assert time.monotonic() - begun < 3.0
+            assert result.success
+            assert value(result, 'powerwall_instant_power_watts{category="site"}') is not None
+            deadline = time.monotonic() + 20.0
+            while value(house.probe(), "powerwall_contactor_closed") is None:
+                assert time.monotonic() < deadline
+
+
+class TestWhoSpeaks:
+    """Decided once, for as long as the configuration holds."""
+
+    def test_what_was_decided_stays(self, tmp_path: Path) -> None:
+        with home(tmp_path) as house:
+            house.probe()
+            spoken = house.fleet.find("home").memory.tedapi.spoken_for  # type: ignore[union-attr]
+            assert {"operation", "system_status", "site_info", "status", "solar_powerwall"} <= spoken
+            assert "meters/aggregates" not in spoken
+            house.gateway.faults.add("503_busy", endpoint="*")
+            house.clock.turn(61.0)
+            house.probe()
+            assert house.fleet.find("home").memory.tedapi.spoken_for == spoken  # type: ignore[union-attr]
+
+    def test_a_collector_that_is_off(self, tmp_path: Path) -> None:
+        with home(tmp_path) as house:
+            site = house.fleet.find("home")
+            from dataclasses import replace
+
+            module = replace(site.module(), collectors=("core", "meters"))
+            result = Prober(house.telemetry, house.clock).probe(site, module, time.monotonic() + 8.0)
+            assert "powerwall_contactor_closed" not in text(result)
+            assert up(result, "tedapi") is None
+            assert house.tedapi.asked == []
+
+
+def test_an_unchanged_section_survives_a_reload(tmp_path: Path) -> None:
+    with home(tmp_path) as house:
+        house.probe()
+        asked = len(house.tedapi.asked)
+        house.fleet.reload(house.config())
+        house.probe()
+        assert len(house.tedapi.asked) == asked
+        house.entry["tedapi"]["request_timeout"] = "5s"
+        house.fleet.reload(house.config())
+        house.probe()
+        assert len(house.tedapi.asked) > asked

@@ -86,6 +86,12 @@ CASES: dict[str, Case] = {
         {'powerwall_endpoint_up{endpoint="networks"}': 1},
         {"probe_success": 1},
     ),
+    "PowerwallInterfaceDown": Case(
+        35,
+        {'powerwall_interface_up{interface="tedapi"}': 0},
+        {'powerwall_interface_up{interface="tedapi"}': 1, 'powerwall_interface_up{interface="owner"}': 1},
+        {"probe_success": 1},
+    ),
     "PowerwallMeterSilent": Case(
         18,
         {'powerwall_meter_last_communication_timestamp_seconds{category="site"}': 0},
@@ -114,6 +120,32 @@ CASES: dict[str, Case] = {
         {"powerwall_batteries_configured": 3},
     ),
     "PowerwallBatteryDisabled": Case(17, battery("disabled", 1), battery("disabled", 0)),
+    "PowerwallPackMissing": Case(
+        20,
+        {'powerwall_batteries_connected{inverter="A"}': 2},
+        {'powerwall_batteries_connected{inverter="A"}': 3},
+        {'powerwall_batteries_expected{inverter="A"}': 3},
+    ),
+    "PowerwallPackHot": Case(
+        20,
+        {'powerwall_battery_temperature_celsius{serial="A",sensor="max"}': 57.5},
+        {
+            'powerwall_battery_temperature_celsius{serial="A",sensor="max"}': 44.5,
+            'powerwall_battery_temperature_celsius{serial="A",sensor="shunt"}': 60.5,
+        },
+    ),
+    "PowerwallPacksUnequal": Case(
+        365,
+        {'powerwall_battery_charge_ratio{serial="A"}': 0.9},
+        {'powerwall_battery_charge_ratio{serial="A"}': 0.6},
+        {'powerwall_battery_charge_ratio{serial="B"}': 0.5},
+    ),
+    "PowerwallFanStopped": Case(
+        20,
+        {'powerwall_inverter_fan_rpm{inverter="A",fan="A"}': 0},
+        {'powerwall_inverter_fan_rpm{inverter="A",fan="A"}': 900},
+        {'powerwall_inverter_fan_duty_ratio{inverter="A",fan="A"}': 0.2},
+    ),
     "PowerwallNotReadyForBackup": Case(32, battery("backup_ready", 0), battery("backup_ready", 1)),
     "PowerwallCapacityLow": Case(
         DAY + 20,
@@ -129,7 +161,19 @@ CASES: dict[str, Case] = {
     "PowerwallAlertActive": Case(
         17,
         {'powerwall_alert_active{alert="PVAC_a014_PvIsolation",source="pvac"}': 1},
-        {'powerwall_alert_active{alert="PVS_a048_SelfTestRelayFault",source="pvs"}': 1},
+        {
+            f'powerwall_alert_active{{alert="{name}",source="x"}}': 1
+            for name in (
+                "PVS_a048_SelfTestRelayFault",
+                "SystemConnectedToGrid",
+                "FWUpdateFailed",
+                "SYNC_a001_SW_App_Boot",
+                "SYNC_a046_DoCloseArguments",
+                "BAGGR_a007_EndOfCharge",
+                "PCH_a054_pwsDisabledMpptEnableLine",
+                "PWS_a078_AfciSvmTriggered",
+            )
+        },
     ),
     "PowerwallNoSolar": Case(
         10 * DAY + 120,
@@ -143,6 +187,12 @@ CASES: dict[str, Case] = {
         400,
         {'powerwall_pv_string_connected{string="A"}': "1x5 0x10 stale 0x500"},
         {'powerwall_pv_string_connected{string="A"}': 0},
+    ),
+    "PowerwallStringSilent": Case(
+        300,
+        {'powerwall_pv_string_amperes{inverter="A",string="A"}': "4x100 0x500"},
+        {'powerwall_pv_string_amperes{inverter="A",string="A"}': 4},
+        {'powerwall_pv_string_amperes{inverter="A",string="B"}': 4},
     ),
     "PowerwallNotReachingTesla": Case(
         62, {"powerwall_sitemaster_connected": 0}, {"powerwall_sitemaster_connected": 1}

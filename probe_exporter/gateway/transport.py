@@ -1,4 +1,4 @@
-"""Connections to one gateway: TCP and TLS by urllib3, the pin checked before a byte is sent.
+"""Connections to one gateway: TCP by urllib3, TLS in memory, the pin checked before a byte is sent.
 
 The certificate is signed by a per-device authority that is not available to anyone, so no chain can be validated. The
 certificate itself can be trusted: its SHA-256 is compared on the very connection that will carry the credential.
@@ -16,10 +16,10 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import urllib3
-from urllib3.connection import HTTPSConnection
+from urllib3.connection import HTTPConnection
 from urllib3.exceptions import HTTPError, NewConnectionError
 from urllib3.exceptions import TimeoutError as Urllib3TimeoutError
 
@@ -31,7 +31,13 @@ SNI: Final = "powerwall"
 """Gateways hang up on a foreign name, so the name that is sent is never the one that was dialled."""
 
 _READ_SIZE: Final = 1 << 14
-"""Bytes of one read: a TLS record never holds more, and all of it is allocated whatever arrives."""
+"""Bytes of one read, and so of one step of TLS: a step takes milliseconds at most, whatever the gateway sends."""
+
+_MAX_REPLIES: Final = 1 << 16
+"""Bytes of TLS's own replies that may wait for a gateway that asks for them and does not read them."""
+
+_LONGEST_POLL: Final = 3600.0
+"""Seconds that one call of poll may last: the system takes no absurd ones."""
 
 
 def _context() -> ssl.SSLContext:
@@ -49,22 +55,39 @@ _CONTEXT: Final = _context()
 class Connection:
     """One TLS connection to a gateway, non-blocking once it stands.
 
+    TLS reads from memory, and what is in memory is one read of the socket: the caller looks at the clock between two
+    steps. `SSLSocket.recv` goes on as long as records without data arrive: a flood of KeyUpdate held it for 90 s.
+
     ``used`` tells whether it already carried an answer: a gateway closes idle connections without notice.
     ``last`` is the question that it carried last, and a hash of the answer: a second copy looks like the next answer.
     """
 
-    def __init__(self, sock: ssl.SSLSocket, address: Address) -> None:
+    def __init__(self, sock: socket.socket, address: Address) -> None:
         self._sock = sock
+        self._incoming = ssl.MemoryBIO()
+        self._outgoing = ssl.MemoryBIO()
+        self._tls = _CONTEXT.wrap_bio(self._incoming, self._outgoing, server_hostname=SNI)
         self.address = address
         self.host_header = _host_header(address)
         self.used = False
         self.last: tuple[object, int | None] = (None, None)
         sock.setblocking(False)
 
+    def handshake(self, deadline: float) -> None:
+        """Agree on keys. Raises TlsError, OSError, or TimeoutError at ``deadline``."""
+        while True:
+            try:
+                self._tls.do_handshake()
+                return self._flush(deadline)
+            except ssl.SSLWantReadError:
+                self._flush(deadline)
+            self._wait(deadline, select.POLLIN)
+            self._fetch()
+
     @property
     def certificate(self) -> bytes:
         """The certificate that the gateway showed on this connection, DER; empty where it showed none."""
-        return self._sock.getpeercert(binary_form=True) or b""
+        return self._tls.getpeercert(binary_form=True) or b""
 
     def fileno(self) -> int:
         """Return the descriptor to poll."""
@@ -77,47 +100,81 @@ class Connection:
     @property
     def stale(self) -> bool:
         """Return True if the gateway closed this idle connection, or sent something that was not asked for."""
-        poller = select.poll()
-        poller.register(self._sock, select.POLLIN)
-        if not poller.poll(0):
-            return False
         try:
-            self._sock.recv(1)
-            return True
-        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
-            return False  # a TLS session ticket, not an answer
-        except OSError:
+            return self.receive() is not None
+        except ConnectError:
             return True
 
     def send(self, data: bytes, deadline: float) -> None:
         """Send all of ``data``, which is small. Raises ConnectError, or DeadlineError at ``deadline``."""
-        view = memoryview(data)
-        while view:
-            try:
-                view = view[self._sock.send(view) :]
-            except (ssl.SSLWantReadError, ssl.SSLWantWriteError) as error:
-                self._wait(deadline, isinstance(error, ssl.SSLWantWriteError))
-            except OSError as error:
-                raise ConnectError(
-                    f"the connection broke while the request was sent: {describe(error)}"
-                ) from error
+        try:
+            self._tls.write(data)
+            self._flush(deadline)
+        except TimeoutError as error:
+            raise DeadlineError("the request could not be sent in time") from error
+        except OSError as error:
+            raise ConnectError(
+                f"the connection broke while the request was sent: {describe(error)}"
+            ) from error
 
     def receive(self) -> bytes | None:
-        """Return what has arrived, b"" at the end of the stream, None when nothing is there. Raises ConnectError."""
+        """Take one step and return what has arrived: b"" at the end of the stream, None where nothing is there.
+
+        None does not mean that the socket is empty: poll before the next step, and look at the clock. Raises
+        ConnectError.
+        """
         try:
-            return self._sock.recv(_READ_SIZE)
-        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
-            return None
-        except ssl.SSLEOFError:
+            if not self._incoming.pending and not self._fetch():
+                return None
+            try:
+                data = self._tls.read(_READ_SIZE)
+            except ssl.SSLWantReadError:
+                data = None
+            if self._outgoing.pending:
+                self._reply()
+            return data
+        except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
             return b""
         except OSError as error:
             raise ConnectError(f"the connection broke: {describe(error)}") from error
 
-    def _wait(self, deadline: float, writing: bool) -> None:
+    def _fetch(self) -> bool:
+        """Read the socket once. Return False where nothing is there."""
+        try:
+            data = self._sock.recv(_READ_SIZE)
+        except BlockingIOError:
+            return False
+        if data:
+            self._incoming.write(data)
+        else:
+            self._incoming.write_eof()
+        return True
+
+    def _reply(self) -> None:
+        """Send what TLS itself has to say, as far as it goes."""
+        data = self._outgoing.read()
+        try:
+            sent = self._sock.send(data)
+        except BlockingIOError:
+            sent = 0
+        self._outgoing.write(data[sent:])
+        if self._outgoing.pending > _MAX_REPLIES:
+            raise ConnectionError("it asks for replies of TLS and does not read them")
+
+    def _flush(self, deadline: float) -> None:
+        view = memoryview(self._outgoing.read())
+        while view:
+            try:
+                view = view[self._sock.send(view) :]
+            except BlockingIOError:
+                self._wait(deadline, select.POLLOUT)
+
+    def _wait(self, deadline: float, event: int) -> None:
         poller = select.poll()
-        poller.register(self._sock, select.POLLOUT if writing else select.POLLIN)
-        if not poller.poll(max(0.0, deadline - time.monotonic()) * 1000):
-            raise DeadlineError("the request could not be sent in time")
+        poller.register(self._sock, event)
+        left = min(deadline - time.monotonic(), _LONGEST_POLL)
+        if left <= 0.0 or not poller.poll(left * 1000):
+            raise TimeoutError
 
 
 def _host_header(address: Address) -> str:
@@ -192,38 +249,17 @@ def connect(address: Address, timeout: float, on_tcp: Callable[[], None] = lambd
     raise error
 
 
-class _Dialled(HTTPSConnection):
-    """An HTTPS connection that tells when TCP stands and only the handshake is missing."""
-
-    def __init__(self, *arguments: Any, on_tcp: Callable[[], None], **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self._on_tcp = on_tcp
-
-    def _new_conn(self) -> socket.socket:
-        sock = super()._new_conn()
-        self._on_tcp()
-        return sock
-
-
 def _connect(
     address: Address, host: str, timeout: float, told: float, on_tcp: Callable[[], None]
 ) -> Connection:
-    http = _Dialled(
-        host,
-        address.port,
-        timeout=timeout,
-        cert_reqs="CERT_NONE",
-        assert_hostname=False,
-        server_hostname=SNI,
-        ssl_context=_CONTEXT,
-        on_tcp=on_tcp,
-    )
+    deadline = time.monotonic() + timeout
+    http = HTTPConnection(host, address.port, timeout=timeout)
     try:
         http.connect()
-        sock = http.sock
-        if not isinstance(sock, ssl.SSLSocket):
-            raise TlsError(f"{address.text}: the connection is not encrypted")
-        connection = Connection(sock, address)
+        assert http.sock is not None, "urllib3 has connected"
+        on_tcp()
+        connection = Connection(http.sock, address)
+        connection.handshake(deadline)
         if not connection.certificate:
             raise TlsError(f"{address.text} showed no certificate")
         return connection

@@ -119,3 +119,17 @@ def test_a_go_exporters_metrics_path_has_them_too() -> None:
         text = exporter.ask("/metrics").text
     assert value(text, "powerwall_tariff_import_price") in (0.18, 0.32)
     assert value(text, "probe_exporter_gateways") == 1.0
+
+
+def test_a_reload_changes_the_price_and_keeps_the_session() -> None:
+    telemetry = Telemetry()
+    with SimulatedGateway(LivingSite(seed=1), password=configs.PASSWORD) as gateway:
+        fleet = Fleet(configs.config(configs.gateway(gateway.address, prices=NIGHT)), telemetry)
+        with served(fleet, telemetry) as exporter:
+            exporter.ask("/probe?target=home")
+            dearer = Tariff("night", "EUR", BERLIN, (PriceEntry(0.99),))
+            fleet.reload(configs.config(configs.gateway(gateway.address, prices=dearer)))
+            text = exporter.ask("/probe?target=home").text
+    assert value(text, "powerwall_tariff_import_price") == 0.99
+    assert value(text, "probe_success") == 1.0
+    assert gateway.counts.login_attempts == 1

@@ -178,7 +178,7 @@ TODAY = (
         missing=PRICES,
     ),
     Panel(
-        "From the home's own sun and battery",
+        "Self-sufficiency and self-consumption",
         "Of the last 24 hours. Self-sufficiency: the part of the use that did not come from the grid. "
         "Self-consumption: the part of the production that did not leave.",
         {

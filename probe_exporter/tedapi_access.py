@@ -136,3 +136,20 @@ class TedapiReader:
             self._mistakes.add(here, found)
             return {}
         return found
+
+
+def tedapi_address(config: GatewayConfig, section: TedapiConfig) -> GatewayConfig:
+    """Where TEDAPI is asked, and which certificate must be shown there.
+
+    The gateway's own pin holds at the gateway's own addresses alone.
+    """
+    address = section.keys.gateway_address
+    if address is None and not section.own_pin:
+        return config
+    return replace(
+        config,
+        addresses=config.addresses if address is None else (address,),
+        pin=section.pin,
+        tls_cert_file=section.tls_cert_file,
+        pin_missing=section.pin_missing,
+    )

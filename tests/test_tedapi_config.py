@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 import yaml
+from click.testing import CliRunner
 
 from probe_exporter import tedapi_access, tedapi_queries
+from probe_exporter.cli import cli
 from probe_exporter.config import Config, load_config
 from probe_exporter.errors import ConfigurationError
+from probe_exporter.simulator import LivingSite, SimulatedGateway
 from probe_exporter.tedapi_questions import Question
 from tests.tedapi_parts import LEADER, key_file, needs_extra
 
@@ -190,6 +193,32 @@ def test_mistakes(tmp_path: Path, keys: object, promised: list[str]) -> None:
     assert len(told) == len(promised)
     for message, expected in zip(told, promised, strict=True):
         assert message.startswith(expected)
+
+
+def test_fetchcert_covers_both_addresses(tmp_path: Path) -> None:
+    with (
+        SimulatedGateway(LivingSite(profile="pw3")) as first,
+        SimulatedGateway(LivingSite(profile="pw3")) as other,
+    ):
+        keys = {"gateway_password": MARKER, "gateway_address": other.address, "tls_cert_file": "wifi.pem"}
+        load(
+            tmp_path,
+            keys,
+            gateway_address=first.address,
+            tls_fingerprint=f"sha256:{first.certificate.sha256}",
+        )
+        done = CliRunner().invoke(cli, [f"--config.file={tmp_path / 'config.yaml'}", "fetchcert", "home"])
+        assert "the same as tls_fingerprint" in done.output
+        assert f"TEDAPI at {other.address}: saved {tmp_path / 'wifi.pem'}" in done.output
+        assert other.certificate.sha256 in done.output
+        same = {"gateway_address": first.address, "tls_fingerprint": f"sha256:{first.certificate.sha256}"}
+        tedapi = load(tmp_path, keys, **same).gateways["home"].tedapi
+        assert tedapi is not None
+        assert tedapi.pin is not None
+        assert tedapi.pin.sha256.hex() == other.certificate.sha256
+        other.swap_certificate()
+        again = CliRunner().invoke(cli, [f"--config.file={tmp_path / 'config.yaml'}", "fetchcert", "home"])
+        assert "--force" in again.output
 
 
 def test_without_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

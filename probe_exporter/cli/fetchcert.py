@@ -28,15 +28,21 @@ def fetchcert(
 ) -> int:
     """Save the certificate of gateways to their tls_cert_file.
 
-    Shows subject, expiry and SHA-256. Nothing is sent to a gateway, and no password is needed. A gateway without
-    tls_cert_file gets its certificate printed, with the tls_fingerprint: line to paste into the configuration.
+    Shows subject, expiry and SHA-256, also for an address that TEDAPI has of its own. Nothing is sent to a gateway,
+    and no password is needed. A gateway without tls_cert_file gets its certificate printed, with the tls_fingerprint:
+    line to paste into the configuration.
     """
     settings.start_logging("error")
     config = settings.load(without_secrets=True)
     names = choose_targets(config, targets, everything)
 
     def fetch(name: str) -> str:
-        return _fetch(config, config.gateways[name], timeout, force)
+        gateway = config.gateways[name]
+        told = _fetch(config, gateway, timeout, force)
+        other = _elsewhere(gateway)
+        if other is None:
+            return told
+        return f"{told}\n  TEDAPI at {other.addresses[0].text}: {_fetch(config, other, timeout, force)}"
 
     failed = 0
     for name, outcome in over_targets(names, fetch, "Fetching certificates"):
@@ -74,6 +80,16 @@ def _fetch(config: Config, gateway: GatewayConfig, timeout: float, force: bool) 
     if not same:
         save(gateway.tls_cert_file, _pem(der))
     return f"{verdict} {gateway.tls_cert_file}\n{_summary(der, shown)}"
+
+
+def _elsewhere(gateway: GatewayConfig) -> GatewayConfig | None:
+    """Where TEDAPI is asked with a certificate of its own; None where the gateway's is the only one."""
+    from probe_exporter.tedapi_access import tedapi_address
+
+    section = gateway.tedapi
+    if section is None or (section.keys.gateway_address is None and not section.own_pin):
+        return None
+    return tedapi_address(gateway, section)
 
 
 def _describe(error: Exception) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import select
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Final
 
 from probe_exporter.clock import Clock
@@ -23,6 +22,7 @@ from probe_exporter.tedapi.channel import (
     read_din,
 )
 from probe_exporter.tedapi.signing import SigningKey
+from probe_exporter.tedapi_access import tedapi_address
 from probe_exporter.tedapi_questions import Din, Question
 from probe_exporter.tedapi_section import TedapiConfig
 
@@ -48,7 +48,7 @@ class TedapiTalk:
             self._channel = WifiChannel(section.password, section.queries)
         else:
             raise ValueError("a section without a key and without a password")
-        address = _address_of(config, section)
+        address = tedapi_address(config, section)
         self._dialler = Dialler(address)
         self._din = section.keys.din
         self._connection: Connection | None = None
@@ -163,20 +163,3 @@ def _ask_once(connection: Connection, data: bytes, deadline: float) -> HttpAnswe
 
 def _incoming(answer: HttpAnswer, now: float) -> Incoming:
     return Incoming(answer.status, answer.headers, answer.body, now)
-
-
-def _address_of(config: GatewayConfig, section: TedapiConfig) -> GatewayConfig:
-    """Where TEDAPI is asked, and which certificate must be shown there.
-
-    The gateway's own pin holds at the gateway's own addresses alone.
-    """
-    address = section.keys.gateway_address
-    if address is None and not section.own_pin:
-        return config
-    return replace(
-        config,
-        addresses=config.addresses if address is None else (address,),
-        pin=section.pin,
-        tls_cert_file=section.tls_cert_file,
-        pin_missing=section.pin_missing,
-    )

@@ -22,11 +22,11 @@ test: $(VENV)/.installed-dev ## the tests, without the slow ones
 	@$(BIN)/python -m pytest -n $(PROCESSES) -q -m "not slow" $(ARGS)
 
 test-published: $(VENV)/.installed-dev ## the slow tests of what is published: wheel, image, install page, Prometheus 3
-	@$(BIN)/python -m pytest -n $(PROCESSES) --dist=loadgroup -q tests/test_distribution.py tests/test_image.py \
+	@$(BIN)/python -m pytest -n $(PROCESSES) --dist=loadfile -q tests/test_distribution.py tests/test_image.py \
 		tests/test_install_page.py tests/test_newer_prometheus.py $(ARGS)
 
 test-all: $(VENV)/.installed-dev ## all tests, with branch coverage
-	@$(BIN)/python -m pytest -n $(PROCESSES) --dist=loadgroup -q --cov --cov-report=term $(ARGS)
+	@$(BIN)/python -m pytest -n $(PROCESSES) --dist=loadfile -q --cov --cov-report=term $(ARGS)
 
 lint: $(VENV)/.installed-dev ## ruff and mypy --strict
 	@$(BIN)/ruff check .

@@ -29,7 +29,7 @@ LEFT_BEHIND = shutil.ignore_patterns(
     ".git", ".venv", ".cache", ".*_cache", ".hypothesis", "build", "dist", "*.egg-info"
 )
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("distribution")]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,7 @@ BASE = "docker.io/library/python:3.13-slim"
 INSTALL = (ROOT / "docs/install.md").read_text(encoding="utf-8")
 IMAGE = "probe_exporter"
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("image")]
+pytestmark = pytest.mark.slow
 
 
 @dataclass(frozen=True, slots=True)

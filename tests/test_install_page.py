@@ -88,7 +88,7 @@ TimeoutStartSec=850
 WantedBy=multi-user.target
 """
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("install_page")]
+pytestmark = pytest.mark.slow
 
 
 @dataclass(frozen=True, slots=True)

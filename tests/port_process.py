@@ -79,10 +79,10 @@ def started(
     folder: Path,
     *arguments: str,
     environment: Mapping[str, str] | None = None,
-    descriptors: int | None = None,
+    limit: str = "",
     port: int | None = None,
 ) -> Iterator[Running]:
-    """``serve`` with these arguments, not waited for. ``descriptors`` is its limit of them."""
+    """``serve`` with these arguments, not waited for. ``limit`` is what `ulimit` is told."""
     file = folder / "probe_exporter.yaml"
     if not file.exists():
         configuration(folder)
@@ -91,10 +91,10 @@ def started(
         arguments = ("--web.listen-address", f"127.0.0.1:{port}", *arguments)
     log_file = folder / "log"
 
-    limit = ["sh", "-c", f'ulimit -n {descriptors}; exec "$@"', "sh"] if descriptors else []
+    limited = ["sh", "-c", f'ulimit {limit}; exec "$@"', "sh"] if limit else []
     with log_file.open("wb") as log:
         process = subprocess.Popen(
-            [*limit, sys.executable, "-m", "probe_exporter", f"--config.file={file}", "serve", *arguments],
+            [*limited, sys.executable, "-m", "probe_exporter", f"--config.file={file}", "serve", *arguments],
             stdout=log,
             stderr=log,
             env={**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})},

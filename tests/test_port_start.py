@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import http.client
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -281,7 +282,33 @@ def test_no_page_makes_a_browser_reload_us(tmp_path: Path) -> None:
         assert "keeping the previous configuration" in text
 
 
-# Descriptors
+# Threads and descriptors
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits a running process")
+def test_a_process_that_may_start_no_thread_says_so_and_probes_later(tmp_path: Path) -> None:
+    stored = bcrypt.hashpw(b"open sesame", bcrypt.gensalt(4)).decode()
+    (tmp_path / "web.yaml").write_text(f'basic_auth_users: {{me: "{stored}"}}')
+    known = {"Authorization": "Basic " + base64.b64encode(b"me:open sesame").decode()}
+    stack = 64 << 20
+    with serving(
+        tmp_path, f"--web.config.file={tmp_path / 'web.yaml'}", limit=f"-s {stack >> 10}"
+    ) as running:
+        size = int(Path(f"/proc/{running.process.pid}/statm").read_text().split()[0]) * os.sysconf(
+            "SC_PAGE_SIZE"
+        )
+        free = resource.RLIM_INFINITY
+        resource.prlimit(running.process.pid, resource.RLIMIT_AS, (size + stack // 2, free))
+        assert running.get("/probe?target=home", **known)[0] == 503
+        assert running.get("/sd", **known)[0] == 200
+        assert running.get("/sd", Authorization="Basic bWU6eA==")[0] == 401, "its thread was there before"
+        running.process.send_signal(signal.SIGHUP)
+        wait(lambda: RELOADED in running.log, "the reload")
+        resource.prlimit(running.process.pid, resource.RLIMIT_AS, (free, free))
+        assert running.get("/probe?target=home", **known)[0] == 200
+        assert "\nprobe_exporter_probes_total 1.0\n" in running.get("/metrics", **known)[1]
+        assert "unexpected" not in running.log
+        assert "Exception" not in running.log
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -290,7 +317,7 @@ def test_a_process_without_descriptors_rests_and_still_answers(tmp_path: Path) -
         fields = Path(f"/proc/{running.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
-    with serving(tmp_path, descriptors=12) as running, ExitStack() as stack:
+    with serving(tmp_path, limit="-n 12") as running, ExitStack() as stack:
         # Half of them may be clients', and the exporter itself has more than the other half: none is left.
         clients = [
             stack.enter_context(socket.create_connection(("127.0.0.1", running.port), PATIENCE))

@@ -232,6 +232,8 @@ class Session:
     def end_login(self, answer: HttpAnswer | None, error: GatewayError | None = None) -> GatewayError | None:
         """Take in what came of a login: its answer, or the error that cut it short. Return why it failed, if it did."""
         self._under_way = False
+        if self.record.credentials not in (None, self._credentials):
+            return error  # a configuration with other credentials has taken over
         event, failure = self._meaning(answer, error)
         retry_after = getattr(failure, "retry_after", None) or 0.0
         self._apply(event, failure, retry_after)
@@ -366,7 +368,7 @@ class Session:
     def _apply(self, event: Event, failure: GatewayError | None, retry_after: float = 0.0) -> None:
         record = self.record
         if record.credentials not in (None, self._credentials):
-            return  # a configuration with other credentials has taken over
+            return
         state, wait = TRANSITIONS[record.state, event]
         if state is not record.state and state in (State.NONE, State.RESTING, State.OPEN):
             record.token = None

@@ -71,6 +71,7 @@ class LoginStore:
             "obtained": record.obtained + shift,
             "last_login": None if record.last_login is None else record.last_login + shift,
             "wait_until": record.wait_until + shift,
+            "wait": max(0.0, record.wait_until - self.clock.monotonic()),
             "failure": [text[:_LONGEST_TEXT] for text in record.failure],
             "refusals": record.refusals,
             "nonsense": record.nonsense,
@@ -108,13 +109,14 @@ class LoginStore:
         return known[1], known[2]
 
     def _restore(self, saved: Any, config: GatewayConfig) -> LoginRecord:
-        """Put times back on our clock. A wall clock that was turned must not make a wait longer than it can be."""
+        """Put times back on our clock. A wall clock that was turned must not make a wait longer than it was."""
         if saved["format"] == _FIRST_FORMAT:
             saved = _translated(saved)
         elif saved["format"] != _FORMAT:
             raise ValueError("format")
         now = self.clock.monotonic()
         shift = self.clock.time() - now
+        longest = min(_number(saved.get("wait", LONGEST_REST)), 2 * LONGEST_REST)
         last = saved["last_login"]
         last_login = None if last is None else min(_number(last) - shift, now)
         identity, salt = str(saved["identity"]), bytes.fromhex(saved["salt"])
@@ -127,7 +129,7 @@ class LoginStore:
             token=None if token is None else Secret(str(token)),
             obtained=min(_number(saved["obtained"]) - shift, now),
             last_login=last_login,
-            wait_until=min(_number(saved["wait_until"]) - shift, now + 2 * LONGEST_REST),
+            wait_until=min(_number(saved["wait_until"]) - shift, now + longest),
             failure=(reason, str(text)[:_LONGEST_TEXT]),
             refusals=int(_number(saved["refusals"])),
             nonsense=int(_number(saved["nonsense"])),

@@ -105,28 +105,28 @@ BATTERIES = (
 SOLAR_PANELS = (
     Panel(
         "String power",
-        "Powerwall+ only.",
+        "Powerwall+, and Powerwall 3 with tedapi: in the configuration.",
         {"{{inverter}} {{string}}": f"powerwall_pv_string_power_watts{{{SITE}}}"},
         "watt",
         width=8,
     ),
     Panel(
         "String voltage",
-        "Powerwall+ only.",
+        "Powerwall+, and Powerwall 3 with tedapi: in the configuration.",
         {"{{inverter}} {{string}}": f"powerwall_pv_string_volts{{{SITE}}}"},
         "volt",
         width=8,
     ),
     Panel(
         "String current",
-        "Powerwall+ only.",
+        "Powerwall+, and Powerwall 3 with tedapi: in the configuration.",
         {"{{inverter}} {{string}}": f"powerwall_pv_string_amperes{{{SITE}}}"},
         "amp",
         width=8,
     ),
     flags(
         "Strings connected",
-        "Powerwall+ only. An input without panels is never connected.",
+        "Powerwall+, and Powerwall 3 with tedapi: in the configuration. An input without panels is never connected.",
         {"{{inverter}} {{string}}": "powerwall_pv_string_connected"},
         YES_NO,
     ),
@@ -136,6 +136,67 @@ SOLAR_PANELS = (
         {"{{inverter}}": f"powerwall_pv_inverter_output_power_watts{{{SITE}}}"},
         "watt",
     ),
+)
+
+TEDAPI = "Powerwall 3 with tedapi: in the exporter's configuration."
+NO_TEDAPI = "No data. A Powerwall 3 with tedapi: in the exporter's configuration tells it."
+
+POWERWALL_3 = (
+    Panel(
+        "Inverter power",
+        f"Solar and battery on the DC side (+ is discharging), output on the AC side. {TEDAPI}",
+        {
+            "{{inverter}} solar": f"powerwall_inverter_solar_power_watts{{{SITE}}}",
+            "{{inverter}} battery": f"powerwall_inverter_battery_power_watts{{{SITE}}}",
+            "{{inverter}} output": f"powerwall_inverter_output_power_watts{{{SITE}}}",
+        },
+        "watt",
+        missing=NO_TEDAPI,
+    ),
+    Panel(
+        "Number of packs",
+        f"Connected and expected, by inverter. {TEDAPI}",
+        {
+            "{{inverter}} connected": f"powerwall_batteries_connected{{{SITE}}}",
+            "{{inverter}} expected": f"powerwall_batteries_expected{{{SITE}}}",
+        },
+        low=0,
+        missing=NO_TEDAPI,
+    ),
+    Panel(
+        "Temperature of packs",
+        f"By pack and sensor. {TEDAPI}",
+        {"{{serial}} {{sensor}}": f"powerwall_battery_temperature_celsius{{{SITE}}}"},
+        "celsius",
+        missing=NO_TEDAPI,
+    ),
+    Panel(
+        "Temperature of inverters",
+        f"By inverter and sensor. {TEDAPI}",
+        {"{{inverter}} {{sensor}}": f"powerwall_inverter_temperature_celsius{{{SITE}}}"},
+        "celsius",
+        missing=NO_TEDAPI,
+    ),
+    Panel(
+        "Fans",
+        f"Revolutions per minute. {TEDAPI}",
+        {"{{inverter}} {{fan}}": f"powerwall_inverter_fan_rpm{{{SITE}}}"},
+        "rotrpm",
+        low=0,
+        missing=NO_TEDAPI,
+    ),
+    Panel(
+        "Voltage at the contactor",
+        f"To neutral, on the side of the grid and of the home. {TEDAPI}",
+        {
+            "grid {{phase}}": f"powerwall_contactor_grid_volts{{{SITE}}}",
+            "home {{phase}}": f"powerwall_contactor_home_volts{{{SITE}}}",
+        },
+        "volt",
+        missing=NO_TEDAPI,
+    ),
+    states("Pack state", f"State of each pack. {TEDAPI}", "powerwall_battery_pack_status", "serial"),
+    states("State of inverters", f"State of each inverter. {TEDAPI}", "powerwall_inverter_state", "inverter"),
 )
 
 QUALITY = (
@@ -185,7 +246,7 @@ QUALITY = (
 ALERTS = (
     Panel(
         "Active alerts",
-        "Of the solar inverter of a Powerwall+; some merely inform.",
+        "Of a Powerwall+'s solar inverter, and of a Powerwall 3 with tedapi: in the configuration. Some merely inform.",
         {"{{source}} {{alert}}": f"powerwall_alert_active{{{SITE}}}"},
         words={"1": ("active", BAD)},
         **STATE,
@@ -305,10 +366,15 @@ GATEWAY = (
         "s",
     ),
     flags(
+        "Interfaces that answer",
+        "The owner interface, and tedapi where it is configured.",
+        {"{{interface}}": "powerwall_interface_up"},
+        GOOD_BAD,
+    ),
+    flags(
         "Endpoints that answer",
         "By each endpoint's last request.",
         {"{{endpoint}}": "powerwall_endpoint_up"},
         GOOD_BAD,
-        width=24,
     ),
 )

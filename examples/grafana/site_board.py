@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from equipment import ALERTS, BATTERIES, GATEWAY, QUALITY, SOLAR_PANELS
+from equipment import ALERTS, BATTERIES, GATEWAY, POWERWALL_3, QUALITY, SOLAR_PANELS
 from parts import BAD, BATTERY, CALM, Board, Panel, outages
 from queries import KWH, SITE, SMALL, energy, states, watts
 
@@ -282,6 +282,7 @@ def build() -> Board:
         ("Outages", OUTAGES),
         ("Batteries", BATTERIES),
         ("Solar", SOLAR_PANELS),
+        ("Powerwall 3", POWERWALL_3),
         ("Grid quality", QUALITY),
         ("Alerts", ALERTS),
         ("Gateway", GATEWAY),

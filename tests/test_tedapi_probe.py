@@ -17,6 +17,7 @@ from probe_exporter.metrics.exposition import Format, render
 from probe_exporter.probe import Prober
 from probe_exporter.simulator import LivingSite, SimulatedGateway
 from probe_exporter.telemetry import Telemetry
+from probe_exporter.web.pages import Links, gateway_page
 from tests.clocks import TurnedClock
 from tests.tedapi_parts import key, key_file, needs_extra
 
@@ -153,6 +154,40 @@ def test_a_powerwall_2_keeps_its_classic_values(tmp_path: Path) -> None:
     lost = {name for name in before - after if "endpoint" not in name and "interface" not in name}
     assert lost == set()
     assert "powerwall_contactor_closed" in {name.partition("{")[0] for name in after}
+
+
+class TestPage:
+    """The page of one gateway."""
+
+    LINKS = Links("", "/metrics")
+
+    def page(self, house: Home) -> str:
+        return gateway_page(house.fleet.find("home"), self.LINKS).body.decode()
+
+    def test_shows_packs_and_strings(self, tmp_path: Path) -> None:
+        with home(tmp_path) as house:
+            house.probe()
+            page = self.page(house)
+            for pack in house.fleet.find("home").last.readings.packs:  # type: ignore[union-attr]
+                assert f'<th scope="row">{pack.serial}</th>' in page
+            assert page.count("Strings of ") == 2
+            assert "firmware 26.18.3" in page
+            assert "a Powerwall 3 answers three of these paths" in page
+
+    def test_says_what_a_follower_gives_over_the_home_network(self, tmp_path: Path) -> None:
+        with home(tmp_path) as house:
+            house.entry["tedapi"] = signed(tmp_path, house.tedapi.source.dins[0])
+            house.fleet.reload(house.config())
+            house.probe()
+            assert "Followers are reached in the gateway&#39;s own Wi-Fi alone" in self.page(house).replace(
+                "'", "&#39;"
+            )
+
+    def test_says_why_it_does_not_answer(self, tmp_path: Path) -> None:
+        with home(tmp_path) as house:
+            house.tedapi.password = "ANOTHERPASSWORD"
+            house.probe()
+            assert "whole password of its label" in self.page(house)
 
 
 class TestNeitherHidesTheOther:

@@ -16,6 +16,7 @@ from probe_exporter.fleet import Fleet, ProbeResult, Site
 from probe_exporter.readings import Readings
 from probe_exporter.web.homes import homes, part
 from probe_exporter.web.messages import Answer
+from probe_exporter.web.newer import newer
 
 HTML: Final = "text/html; charset=utf-8"
 POLICY: Final = "; ".join(
@@ -107,6 +108,7 @@ def gateway_page(site: Site, links: Links) -> Answer:
         flows=_flows(_readings(site)),
         history=list(reversed(list(site.history))),
         addresses=[address.text for address in site.config.addresses],
+        newer=newer(site, _readings(site)),
     )
 
 
@@ -162,10 +164,17 @@ def _row(site: Site) -> Row:
         grid=powers.get("site"),
         grid_word=(shown.grid_status.state or "") if shown.grid_status else "",
         age=None if good is None else max(0.0, time.time() - good.started - good.duration),
-        firmware=(shown.status.version or "").partition(" ")[0] if shown.status else "",
+        firmware=(_version(shown) or "").partition(" ")[0],
         error=(last.error or "") if last else "",
         remedy=REMEDIES.get(reason, ""),
     )
+
+
+def _version(shown: Readings) -> str | None:
+    """The version of the firmware, by whichever interface tells it."""
+    if shown.status is not None and shown.status.version:
+        return shown.status.version
+    return None if shown.tedapi_system is None else shown.tedapi_system.version
 
 
 def _readings(site: Site) -> Readings:

@@ -14,10 +14,10 @@ import re
 import ssl
 import stat
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import voluptuous as vol
 
@@ -28,6 +28,8 @@ from probe_exporter.schema import Pin
 from probe_exporter.secrets import Secret, read_secret_file
 from probe_exporter.sections import Section, steps
 from probe_exporter.values import HiddenKeyError
+
+T = TypeVar("T")
 
 MOST_OF_A_KIND = 10
 _LARGEST_SOURCE = 32 * 1024 * 1024
@@ -257,43 +259,40 @@ def said(error: OSError) -> str:
 
 
 class References:
-    """Files that a configuration names. Raises the same OSError or ValueError each time for the same file."""
+    """Files that a configuration names, each read once however many gateways share it."""
 
     def __init__(self, files: Files) -> None:
         self._files = files
-        self._secrets: dict[Path, Secret | OSError | ValueError] = {}
-        self._pins: dict[Path, Pin | OSError | ValueError | None] = {}
+        self._found: dict[tuple[Path, object], Any] = {}
 
-    def secret(self, path: Path) -> Secret:
-        """The password in a file. Raises OSError, or ValueError with what to do."""
-        if path not in self._secrets:
+    def read(self, path: Path, reader: Callable[[Path], T]) -> T:
+        """Return what ``reader`` makes of a file. Raises its OSError or ValueError, each time for the same file."""
+        key = (path, reader)
+        if key not in self._found:
             self._files.reading(path)
             try:
-                self._secrets[path] = read_secret_file(path)
+                self._found[key] = reader(path)
             except (OSError, ValueError) as error:
-                self._secrets[path] = error
-        found = self._secrets[path]
+                self._found[key] = error
+        found = self._found[key]
         if isinstance(found, Exception):
             raise found
-        return found
+        result: T = found
+        return result
+
+    def secret(self, path: Path) -> Secret:
+        """Return the password in a file. Raises OSError, or ValueError with what to do."""
+        return self.read(path, read_secret_file)
 
     def pin(self, path: Path) -> Pin | None:
-        """The pin that a certificate file sets, None where there is no file yet.
+        """Return the pin that a certificate file sets, None where there is no file yet.
 
         Raises OSError, or ValueError with what to do.
         """
-        if path not in self._pins:
-            self._files.reading(path)
-            try:
-                self._pins[path] = read_pin(path)
-            except FileNotFoundError:
-                self._pins[path] = None
-            except (OSError, ValueError) as error:
-                self._pins[path] = error
-        found = self._pins[path]
-        if isinstance(found, Exception):
-            raise found
-        return found
+        try:
+            return self.read(path, read_pin)
+        except FileNotFoundError:
+            return None
 
 
 def world_readable(path: Path) -> bool:

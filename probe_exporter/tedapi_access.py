@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from probe_exporter.schema import GatewayConfig, Module, Pin
-from probe_exporter.secrets import Secret
+from probe_exporter.secrets import Secret, read_secret_file
 from probe_exporter.sources import Notes, Place, References, said, world_readable
 from probe_exporter.tedapi_keys import read_key_file
 from probe_exporter.tedapi_queries import INSTALL, Queries, extra_installed, installed_file, load_queries
@@ -43,7 +43,6 @@ class TedapiReader:
         self._mistakes = mistakes
         self._warnings = warnings
         self._unread = unread
-        self._queries: dict[Path, Queries | str] = {}
 
     def applied(
         self, place: Place, gateway: GatewayConfig, part: TedapiPart, modules: Mapping[str, Module]
@@ -70,7 +69,7 @@ class TedapiReader:
             self._mistakes.add(place, _NO_DIN)
         rsa_key = self._secret(place, keys.rsa_key_file, "rsa_key_file", read_key_file)
         password = keys.gateway_password or self._secret(
-            place, keys.gateway_password_file, "gateway_password_file", self._references.secret
+            place, keys.gateway_password_file, "gateway_password_file", read_secret_file
         )
         file, pin = self._pin(place, keys)
         queries = self._texts(place, keys.queries_file)
@@ -88,7 +87,7 @@ class TedapiReader:
         path = place.locate(name)
         here = place.below(which)
         try:
-            found = read(path)
+            found = self._references.read(path, read)
             if world_readable(path):
                 command = f"chmod o-rwx {shlex.quote(str(path))}"
                 self._warnings.add(here, f"everybody on this machine can read this secret; run: {command}")
@@ -124,18 +123,13 @@ class TedapiReader:
         if path is None:
             self._mistakes.add(here, _NO_QUERIES)
             return {}
-        if path not in self._queries:
-            try:
-                self._queries[path] = load_queries(path)
-            except OSError as error:
-                self._queries[path] = f"the file cannot be read: {said(error)}; check path and permissions"
-            except ValueError as error:
-                self._queries[path] = str(error)
-        found = self._queries[path]
-        if isinstance(found, str):
-            self._mistakes.add(here, found)
-            return {}
-        return found
+        try:
+            return self._references.read(path, load_queries)
+        except OSError as error:
+            self._mistakes.add(here, f"the file cannot be read: {said(error)}; check path and permissions")
+        except ValueError as error:
+            self._mistakes.add(here, str(error))
+        return {}
 
 
 def tedapi_address(config: GatewayConfig, section: TedapiConfig) -> GatewayConfig:

@@ -383,6 +383,30 @@ def test_a_password_file_that_changes_is_seen(tmp_path: Path, monkeypatch: pytes
     running.fleet.close()
 
 
+def test_every_file_that_is_named_is_looked_at(tmp_path: Path) -> None:
+    main = tmp_path / "probe_exporter.yaml"
+    main.write_text(
+        "gateways:\n"
+        "  home:\n"
+        "    gateway_address: 192.0.2.1\n"
+        "    login_password_file: password\n"
+        "    tls_cert_file: home.pem\n"
+        "    tedapi: {gateway_password_file: label, tls_cert_file: tedapi.pem, queries_file: queries.json}\n"
+        "  barn: {gateway_address: 192.0.2.2, tedapi: {rsa_key_file: key.pem, din: 1707000-21-K--TG1234567890AB}}\n"
+        "gateway_files: ['gateways.d/*.yaml', more.yaml]\n"
+    )
+    files = Files()
+    with pytest.raises(ConfigurationError):
+        load_config(main, environment={}, files=files)
+    assert not files.changed()
+    names = ["password", "home.pem", "label", "tedapi.pem", "queries.json", "key.pem", "more.yaml"]
+    for name in [*names, "gateways.d/new.yaml"]:
+        before = files.now()
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("x")
+        assert files.now() != before, name
+
+
 def test_the_exporter_reloads_by_itself_where_it_is_asked_for(folder: Path) -> None:
     main = folder / "probe_exporter.yaml"
     with serving(folder, "--config.enable-auto-reload", f"--config.file={main}") as (url, process):

@@ -17,7 +17,7 @@ import voluptuous as vol
 from probe_exporter import schema, sections, tariff_section, values
 from probe_exporter.access import AccessReader, Declared
 from probe_exporter.conflicts import note_conflicts, warn_of_tariffs
-from probe_exporter.environment import environment_source
+from probe_exporter.environment import ADDRESS, environment_source
 from probe_exporter.errors import ConfigurationError, Mistake
 from probe_exporter.gateway_files import GatewayFiles
 from probe_exporter.schema import (
@@ -159,6 +159,10 @@ class _Loading:
             main = self._open(path)
         else:
             main, device = environment_source(self._environment) or (None, None)
+            if main is None:
+                self._mistakes.add_file(
+                    0, Path("environment"), f"{ADDRESS} is not set; set it, or name a file"
+                )
         if main is None:
             raise ConfigurationError(self._mistakes.ordered())
         place = Place(main)

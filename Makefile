@@ -39,10 +39,11 @@ format: $(VENV)/.installed-dev ## lay the code out
 bench: $(VENV)/.installed-dev ## measure speed and scale; takes minutes
 	@$(BIN)/python -m bench $(ARGS)
 
-docs: $(VENV)/.installed-dev ## write METRICS.md, docs/cli.md, docs/faults.md and the tables of docs/configuration.md anew
+docs: $(VENV)/.installed-dev ## write METRICS.md, docs/cli.md, docs/faults.md and the tables of other pages anew
 	@$(BIN)/python -m tests.metrics_page >METRICS.md.new && mv METRICS.md.new METRICS.md
 	@$(BIN)/python -m probe_exporter.cli.reference >docs/cli.md.new && mv docs/cli.md.new docs/cli.md
 	@$(BIN)/python -m tests.fault_table >docs/faults.md.new && mv docs/faults.md.new docs/faults.md
+	@$(BIN)/python -m tests.session_table >docs/architecture.md.new && mv docs/architecture.md.new docs/architecture.md
 	@$(BIN)/python -m tests.configuration_page >docs/configuration.md.new && mv docs/configuration.md.new docs/configuration.md
 
 clean: ## remove the environment and what tools left behind

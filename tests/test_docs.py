@@ -20,7 +20,7 @@ from probe_exporter.readings.payload import MAX_TEXT, MAX_VALUES
 from probe_exporter.schema import SECTIONS
 from probe_exporter.web import accepting, connection, messages
 from probe_exporter.web.probing import LEAST_WORKERS, MOST_WORKERS
-from tests import configuration_page, metrics_page
+from tests import configuration_page, metrics_page, session_table
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -39,6 +39,10 @@ def options() -> Iterator[tuple[str, str]]:
 
 def test_the_metrics_page_is_current() -> None:
     assert (ROOT / "METRICS.md").read_text(encoding="utf-8") == metrics_page.markdown(), "run make docs"
+
+
+def test_the_table_of_the_session_is_current() -> None:
+    assert session_table.PAGE.read_text(encoding="utf-8") == session_table.markdown(), "run make docs"
 
 
 def test_the_tables_of_the_configuration_page_are_current() -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from probe_exporter.simulator import KINDS
+from tests.tedapi_fault_table import tedapi_markdown
 
 ENDPOINTS: Final = 21
 UNSPOILT: Final = 20
@@ -146,7 +147,7 @@ def markdown() -> str:
     """docs/faults.md."""
     rows = [_row(kind, outcome) for kind, outcome in FAULTS.items()]
     columns = [f"| {' | '.join(_COLUMNS)} |", "|---" * len(_COLUMNS) + "|"]
-    return "\n".join([_HEAD, *columns, *rows, ""])
+    return "\n".join([_HEAD, *columns, *rows, "", tedapi_markdown()])
 
 
 def _row(kind: str, outcome: Outcome) -> str:

@@ -34,6 +34,7 @@ from probe_exporter.tedapi_questions import Din
 from probe_exporter.tedapi_section import TedapiConfig, TedapiKeys
 from probe_exporter.values import address
 from tests.clocks import TurnedClock
+from tests.tedapi_fault_table import TEDAPI_OUTCOMES, TedapiOutcome
 from tests.tedapi_parts import key, needs_extra, pem, queries
 
 if TYPE_CHECKING:
@@ -214,6 +215,44 @@ class TestSchedule:
         run.start()
         run.wait(time.monotonic() + 1.0)
         assert run.answers() == {}
+
+
+def strike(house: House, run: TedapiRun, kind: str) -> None:
+    """Put one of the faults of the table in force."""
+    if kind.startswith("tedapi_"):
+        house.tedapi.play(kind)
+    elif kind == "clock":
+        house.tedapi.clock_offset = 120.0
+    elif kind == "password":
+        house.tedapi.password = "ANOTHERPASSWORD"
+    elif kind == "certificate":
+        house.gateway.swap_certificate()
+    elif kind == "slow":
+        house.tedapi.delay = 0.3
+    elif kind == "query":
+        known = run._talk._channel._queries
+        run._talk._channel._queries = {one: replace(query, signature=b"0") for one, query in known.items()}
+    elif kind != "din":
+        house.gateway.faults.add(kind, endpoint="/tedapi/*")
+
+
+@pytest.mark.parametrize("outcome", TEDAPI_OUTCOMES.values(), ids=TEDAPI_OUTCOMES)
+def test_every_fault_of_the_table(home: House, outcome: TedapiOutcome) -> None:
+    keys: dict[str, Any] = {"din": Din("1707000-21-K--TG0000000000ZZ")} if outcome.kind == "din" else {}
+    if outcome.kind == "hang":
+        keys["request_timeout"] = 0.3
+    run = home.run(outcome.way, **keys)
+    strike(home, run, outcome.kind)
+    ran(run)
+    if outcome.reason is None:
+        assert run.up, run.error
+        assert set(run.answers()) >= FOUR
+        return
+    assert not run.up
+    assert run.error is not None
+    assert run.error.reason == outcome.reason
+    assert outcome.says in str(run.error)
+    assert run.cooldown == pytest.approx(outcome.rest, abs=1.0)
 
 
 class TestRefusals:

@@ -19,6 +19,7 @@ from probe_exporter.errors import (
     AbsentError,
     AuthError,
     BusyError,
+    ClockError,
     ConnectError,
     DeadlineError,
     DecodeError,
@@ -277,6 +278,8 @@ class TedapiRun:
             rest = max(BUSY_REST, error.retry_after or 0.0)
         elif isinstance(error, KeyPendingError):
             rest = PENDING_REST if now - self._started < PENDING_SOON else PENDING_REST_LATER
+        elif isinstance(error, ClockError):
+            rest = _RETRY
         elif isinstance(error, AuthError):
             rest = min(REFUSED_REST * 2.0 ** min(self._refusals, 10), REFUSED_REST_MAX)
             self._refusals += 1

@@ -98,7 +98,7 @@ NOW = (
     ),
     Panel(
         "Stored",
-        "Energy in all batteries that tell theirs; Powerwall 3 does not.",
+        "Energy in all batteries that tell theirs.",
         {"Battery": f"sum(powerwall_remaining_joules{{{SITES}}}) / 3.6e6"},
         "kwatth",
         **TOTAL,
@@ -271,7 +271,7 @@ def build() -> Board:
     board.filters("filter", "Filter")
     board.row("Now", NOW)
     link = f"/d/powerwall-site?var-site=${{__value.raw:percentencode}}&{SAME_CHOICE}&${{__url_time_range}}"
-    rows = "The troubled first. A site that fails shows no values: nothing old is passed off as new."
+    rows = "The troubled first. A site that fails shows no values: old values are not shown as new ones."
     board.row("Sites", [table("Sites", rows, COLUMNS, link, height=10)])
     board.row("Over time", COURSE)
     board.row("Trouble", TROUBLE)

@@ -51,13 +51,13 @@ CHARGE = f"powerwall:home_charge:ratio{{{HOME}}}"
 WHOLE = {"kind": "stat", "height": 4, "missing": RULES}
 
 NOW = (
-    Panel("Solar", "Production now.", {"Solar": power("solar")}, "watt", width=3, **WHOLE),
-    Panel("Home", "Use now.", {"Home": power("load")}, "watt", width=3, **WHOLE),
     Panel(
-        "Battery", "+ is discharging, − is charging.", {"Battery": power("battery")}, "watt", width=3, **WHOLE
-    ),
-    Panel(
-        "Grid power", "+ draws from the grid, − feeds it.", {"Grid": power("site")}, "watt", width=3, **WHOLE
+        "Power now",
+        "Battery: + is discharging, − is charging. Grid: + draws, − feeds.",
+        {"Solar": power("solar"), "Home": power("load"), "Battery": power("battery"), "Grid": power("site")},
+        "watt",
+        width=12,
+        **WHOLE,
     ),
     Panel(
         "Charge",
@@ -155,23 +155,14 @@ TODAY = (
         missing="No day with a tariff has ended since the rules were loaded.",
     ),
     Panel(
-        "Cost this month",
-        "Since the month began by the home's own clock, or since the rules were loaded.",
-        bill("month"),
-        width=12,
-        kind="stat",
-        height=4,
-        decimals=2,
-        missing=PRICES,
-    ),
-    Panel(
-        "Saved by battery and sun",
-        "Beside the same use, all of it from the grid at the prices of its time. The standing charge is left out.",
+        "This month",
+        "Since the month began by the home's own clock, or since the rules were loaded. Saved: the same use, all of it "
+        "from the grid at the prices of its time, less import and export.",
         {
-            "Today": f"sum(powerwall:home_saved:day{{{HOME}}})",
-            "This month": f"sum(powerwall:home_saved:month{{{HOME}}})",
+            **bill("month"),
+            "Saved": f"sum(powerwall:home_saved:month{{{HOME}}})",
         },
-        width=6,
+        width=15,
         kind="stat",
         height=4,
         decimals=2,
@@ -186,23 +177,13 @@ TODAY = (
             "Self-consumption": f"powerwall:home_self_consumption:ratio1d{{{HOME}}}",
         },
         "percentunit",
-        width=6,
+        width=9,
         decimals=0,
         **WHOLE,
     ),
 )
 
 OUTAGES = (
-    Panel(
-        "Outages in 30 days",
-        "From known samples alone; the time without a good probe is told apart.",
-        {
-            "Number": f"max(powerwall:outages:count30d{{{HOME}}})",
-        },
-        width=4,
-        decimals=0,
-        **WHOLE,
-    ),
     Panel(
         "Time off the grid in 30 days",
         "Known, and the time of which nothing is known. Prometheus must keep 30 days.",
@@ -211,8 +192,8 @@ OUTAGES = (
             "Unknown": f"max(powerwall:grid_unknown_seconds:sum30d{{{HOME}}})",
         },
         "s",
-        width=8,
-        **WHOLE,
+        width=12,
+        **{**WHOLE, "height": 8},
     ),
     outages(HOME, width=12, height=8),
 )

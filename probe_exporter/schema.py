@@ -126,7 +126,7 @@ class Module:
     endpoint_metrics: bool = key(
         values.BOOLEAN,
         "true",
-        "`false` leaves out the metrics about the endpoints themselves, a fourth of all",
+        "`false` leaves out the metrics about endpoints, a fourth of all, and what alerts make of them",
     )
     timeout: float = key(
         values.SOME_DURATION,

@@ -56,6 +56,7 @@ class Folder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.entries: list[str] = []
+        self.modules: list[str] = []
 
     def add(self, name: str, address: str, *lines: str) -> None:
         self.entries += [f"  {name}:", f"    gateway_address: '{address}'", f"    login_password: {PASSWORD}"]
@@ -63,7 +64,7 @@ class Folder:
 
     def run(self, *arguments: str) -> Ended:
         file = self.path / "probe_exporter.yaml"
-        file.write_text("\n".join(["gateways:", *self.entries, ""]))
+        file.write_text("\n".join([*self.modules, "gateways:", *self.entries, ""]))
         file.chmod(0o600)
         ended = run_program(f"--config.file={file}", *arguments)
         assert PASSWORD not in ended.stdout + ended.stderr
@@ -418,6 +419,28 @@ def test_a_session_survives_a_restart(folder: Folder, gateways: dict[str, Simula
     for _ in range(3):
         assert run_program(f"--config.file={file}", "probe").code == 0
     assert gateway.counts.login_attempts == before + 1
+
+
+# Modules
+
+
+def test_a_module_may_leave_out_the_metrics_about_endpoints(home: Folder) -> None:
+    def names() -> set[str]:
+        result = home.run("probe")
+        assert result.code == 0
+        return {family.name for family in parse_text(result.stdout) if family.samples}
+
+    everything = names()
+    home.modules = ["modules: {default: {endpoint_metrics: false}}"]
+    lean = names()
+    assert everything - lean == {
+        "powerwall_endpoint_supported",
+        "powerwall_endpoint_up",
+        "powerwall_endpoint_duration_seconds",
+        "powerwall_endpoint_age_seconds",
+        "powerwall_unknown_values",
+    }
+    assert not lean - everything
 
 
 # Long lists of names

@@ -40,6 +40,7 @@ class Verdict:
     pinned: bool = False
     certificate_end: float | None = None
     interfaces: tuple[tuple[str, bool], ...] = ()
+    endpoint_metrics: bool = True
 
 
 PROBE_FAMILIES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
@@ -133,7 +134,7 @@ def probe_metrics(verdict: Verdict) -> list[FilledMetric]:
 
 
 def _rows(verdict: Verdict) -> dict[str, Rows]:
-    endpoints = verdict.endpoints
+    endpoints = verdict.endpoints if verdict.endpoint_metrics else ()
     there = [outcome for outcome in endpoints if outcome.supported]
     return {
         "probe_success": [((), verdict.success)],

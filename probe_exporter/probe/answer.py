@@ -70,6 +70,7 @@ def make_answer(site: Site, waiter: Waiter, clock: Clock) -> ProbeResult:
             if BY_NAME[outcome.name].collector in module.collectors
         )
         + (tuple(tedapi.outcomes(success)) if tedapi is not None else ()),
+        endpoint_metrics=module.endpoint_metrics,
         dropped=assembled.dropped,
         held_back=assembled.held_back,
         cooldown=max(site.gateway.session.cooldown(), 0.0 if tedapi is None else tedapi.cooldown),

@@ -91,7 +91,7 @@ def operator(folder: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def fetched(tmp_path: Path) -> Iterator[tuple[Telegraph, dict[str, Fetched]]]:
+def fetched(tmp_path: Path) -> tuple[Telegraph, dict[str, Fetched]]:
     dialect = Telegraph()
     endpoints = [Endpoint(name, "fast", "core", dialect) for name in ("stop", "cut", "busy", "deliver")]
     with operator(tmp_path) as address:
@@ -100,7 +100,7 @@ def fetched(tmp_path: Path) -> Iterator[tuple[Telegraph, dict[str, Fetched]]]:
         gateway.fetch(once)
         gateway.close()
     assert once.error is None
-    yield dialect, once.fetched
+    return dialect, once.fetched
 
 
 def test_answers_are_read_by_their_dialect(fetched: tuple[Telegraph, dict[str, Fetched]]) -> None:

@@ -154,3 +154,17 @@ def test_prometheus_discovers_scrapes_and_follows_a_reload(tmp_path: Path) -> No
                 assert farm.gateways["cabin"].counts.login_attempts == 1, (
                     "what did not change keeps its session"
                 )
+
+
+def test_a_home_goes_out_where_it_is_set_and_filters(tmp_path: Path) -> None:
+    file = tmp_path / "probe_exporter.yaml"
+    file.write_text(
+        "gateways:\n"
+        "  east: {gateway_address: 192.0.2.1, home: villa, labels: {site: one}}\n"
+        "  west: {gateway_address: 192.0.2.2, home: villa}\n"
+        "  barn: {gateway_address: 192.0.2.3}\n"
+    )
+    with exporter(load_config(file, environment={})) as running:
+        homes = {name: group["labels"].get("home") for name, group in groups(running).items()}
+        assert homes == {"east": "villa", "west": "villa", "barn": None}
+        assert groups(running, "?label.home=villa").keys() == {"east", "west"}

@@ -49,7 +49,7 @@ that relabelling or HTTP SD bring. `probe_exporter metrics --format json` has th
 
 ## What is odd, and known
 
-- `powerwall_site_nominal_joules` is the energy of one battery up to firmware 1.47, and of all from then on.
+- `powerwall_site_nominal_joules` is the energy of one battery up to firmware 1.47, and of all batteries later.
 - `powerwall_instant_average_amps` equals `powerwall_instant_total_amps` in every recording. For the load both are power
   divided by voltage, where the voltage of a synchrometer is the mean of the phases times √3: no meter would show that
   current. For the site a synchrometer adds the currents of its transformers up, without their signs.

@@ -32,6 +32,8 @@ LEANS_ON: dict[str, set[str]] = {
     "sitemaster": {"powerwalls"},  # diagnostics lie while the site master runs
     "status": {"system_status"},  # the version tells whether the inventory names the batteries
     "powerwalls": {"status", "system_status"},  # the gateway's DIN, and the batteries of 1.x
+    "tedapi/config": {"tedapi/components"},  # whose packs they are
+    "tedapi/controller": {"tedapi/components"},  # sensors and fans of the units that components do not list
 }
 """Whose families read another endpoint besides their own, by that other one."""
 

@@ -36,9 +36,9 @@ OF_PROMETHEUS = sorted(
 )
 """Tests that start prometheus or promtool."""
 
-COARSE = ["tests/test_counters_in_prometheus.py::test_increase_is_true"]
-"""Left out: a window of Prometheus 3 does not hold the instant at which it begins, and these have a sample just there,
-one a window. What they compare is right for Prometheus 2; with four scrapes a minute the two differ by less."""
+COARSE = "tests/test_counters_in_prometheus.py::test_increase_is_true"
+"""Left out: a window of Prometheus 3 does not hold the instant at which it begins. This test has a sample just there,
+and its bound of 1 % is for increase() as Prometheus 2 reckons it to the ends of a window."""
 
 NOTHING_BUT_SLOW = 5
 """What pytest ends with where it chose no test."""
@@ -58,7 +58,7 @@ def prometheus_3() -> Path:
 @pytest.mark.parametrize("file", OF_PROMETHEUS)
 def test_with_prometheus_3(file: str, prometheus_3: Path) -> None:
     environment = {**os.environ, "PATH": f"{prometheus_3}:{os.environ['PATH']}"}
-    chosen = ["-m", "not slow", *(f"--deselect={test}" for test in COARSE), f"tests/{file}"]
+    chosen = ["-m", "not slow", f"--deselect={COARSE}", f"tests/{file}"]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *chosen]
     done = subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=600

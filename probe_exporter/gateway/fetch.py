@@ -89,10 +89,8 @@ class Fetch:
             elif self._gateway.closed:
                 self._drop_active()
             waiting = limits is not None and (self._gateway.dialling or self._retry_at > 0.0)
-            if not self._active and not waiting:
-                if self._demand.over():
-                    return
-                continue
+            if not self._active and not waiting and self._demand.over():
+                return
             ended = self._wait(limits)
             ended = [exchange for exchange in ended if not self._asked_again(exchange)]
             if ended and limits is not None:
@@ -236,11 +234,13 @@ class Fetch:
     def _wait(self, limits: Limits | None) -> list[Exchange]:
         """Read what arrives until an exchange ends or something else is to be done; the ended ones, off the list."""
         moments = [exchange.deadline for exchange in self._active.values()]
-        if limits is not None and self._retry_at:
-            moments.append(self._retry_at)
         now = time.monotonic()
-        if limits is not None and self._login is not None and limits.public_from > now:
-            moments.append(limits.public_from)
+        if limits is not None:
+            moments.append(limits.deadline)
+            if self._retry_at:
+                moments.append(self._retry_at)
+            if self._login is not None and limits.public_from > now:
+                moments.append(limits.public_from)
         timeout = min(max(0.0, min(moments) - now), _LONGEST_POLL) * 1000 if moments else None
         ended = []
         for descriptor, _ in self._poller.poll(timeout):

@@ -13,8 +13,9 @@ from probe_exporter.clock import Clock, SystemClock
 from probe_exporter.config import Config, GatewayConfig
 from probe_exporter.errors import UnknownTargetError
 from probe_exporter.gateway.client import Gateway
+from probe_exporter.gateway.login_record import LoginRecord
 from probe_exporter.gateway.schedule import Schedule
-from probe_exporter.gateway.session import LoginRecord, Session
+from probe_exporter.gateway.session import Session
 from probe_exporter.gateway.state import LoginStore
 from probe_exporter.metrics.guard import CounterGuard, HoldStore
 from probe_exporter.probe import Memory, PastProbe, ProbeResult, Site

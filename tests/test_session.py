@@ -12,7 +12,8 @@ import pytest
 
 from probe_exporter.errors import DeadlineError, ForbiddenError, GatewayError
 from probe_exporter.gateway.endpoints import BY_NAME
-from probe_exporter.gateway.session import LoginRecord, Session
+from probe_exporter.gateway.login_record import LoginRecord
+from probe_exporter.gateway.session import Session
 from probe_exporter.gateway.state import LoginStore
 from probe_exporter.gateway.transitions import TRANSITIONS, Event, State, Wait
 from probe_exporter.gateway.wire import HttpAnswer

@@ -10,9 +10,7 @@ A handful of wrong passwords locks the login of a gateway for 10 to 100 minutes,
 from __future__ import annotations
 
 import json
-import threading
-from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final
 
 from probe_exporter.clock import Clock
 from probe_exporter.config import GatewayConfig
@@ -30,6 +28,7 @@ from probe_exporter.errors import (
 )
 from probe_exporter.gateway.dialect import status_error
 from probe_exporter.gateway.endpoints import Endpoint
+from probe_exporter.gateway.login_record import LoginRecord, Store, copy_record, credentials, is_token
 from probe_exporter.gateway.transitions import TRANSITIONS, Event, State, Wait
 from probe_exporter.gateway.wire import HttpAnswer, request
 from probe_exporter.readings.payload import clean, decode
@@ -44,43 +43,6 @@ FIRST_REST: Final = 300.0
 LONGEST_REST: Final = 3600.0
 HOUR: Final = 3600.0
 _NONSENSE_WAITS: Final = (60.0, 120.0, 300.0)
-
-_TOKEN_CHARACTERS: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_=+/.~")
-
-
-@dataclass(slots=True)
-class LoginRecord:
-    """What is remembered of the logins at one address. Times are monotonic seconds of the clock in use.
-
-    It belongs to the address: a gateway that is renamed, or removed and added again, keeps it, and of other credentials
-    it keeps the time of the last login. ``credentials`` are those it was made with, None while it is new.
-    ``failure`` is the reason and the sentence of the last login that failed, ``refusals`` and ``nonsense`` count those
-    in a row. ``endpoints`` holds the endpoints that refused the session: 0 for refused once, else forbidden until then.
-    """
-
-    credentials: tuple[object, ...] | None = None
-    state: State = State.NONE
-    token: Secret | None = None
-    obtained: float = 0.0
-    last_login: float | None = None
-    wait_until: float = 0.0
-    failure: tuple[str, str] = ("", "")
-    refusals: int = 0
-    nonsense: int = 0
-    endpoints: dict[str, float] = field(default_factory=dict)
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-
-class Store(Protocol):
-    """The place where a login record outlives the process."""
-
-    def load(self, config: GatewayConfig) -> LoginRecord | None:
-        """Return what was saved for this gateway, None where nothing usable was."""
-        ...
-
-    def save(self, config: GatewayConfig, record: LoginRecord) -> None:
-        """Save; never raises."""
-        ...
 
 
 class Session:
@@ -121,14 +83,14 @@ class Session:
         if record.credentials is None and self._store is not None:
             saved = self._store.load(self._config)
             if saved is not None:
-                _copy(saved, record)
+                copy_record(saved, record)
 
     def take_over(self) -> None:
         """Make the record that of these credentials, where it was that of others. The minute stays."""
         record = self._record
         with record.lock:
             if record.credentials not in (None, self._credentials):
-                _copy(LoginRecord(self._credentials, last_login=record.last_login), record)
+                copy_record(LoginRecord(self._credentials, last_login=record.last_login), record)
 
     @property
     def state(self) -> State:
@@ -401,22 +363,6 @@ class Session:
     def _save(self) -> None:
         if self._store is not None and self.record.credentials in (None, self._credentials):
             self._store.save(self._config, self.record)
-
-
-def credentials(config: GatewayConfig) -> tuple[object, ...]:
-    """Return what a login record belongs to, beside the address: as whom we log in, and at which certificate."""
-    return config.login_email, config.login_password, config.pin
-
-
-def _copy(source: LoginRecord, target: LoginRecord) -> None:
-    for name in LoginRecord.__slots__:
-        if name != "lock":
-            setattr(target, name, getattr(source, name))
-
-
-def is_token(value: object) -> bool:
-    """Return True if this may go into a header: a text of URL-safe characters, not too long."""
-    return isinstance(value, str) and 0 < len(value) <= 4096 and _TOKEN_CHARACTERS.issuperset(value)
 
 
 def _own_words(body: bytes, password: Secret | None) -> str:

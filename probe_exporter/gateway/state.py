@@ -20,7 +20,8 @@ from probe_exporter.clock import Clock
 from probe_exporter.config import GatewayConfig
 from probe_exporter.errors import REASONS
 from probe_exporter.files import read_regular, write_whole
-from probe_exporter.gateway.session import HOUR, LONGEST_REST, LoginRecord, credentials, is_token
+from probe_exporter.gateway.login_record import LoginRecord, credentials, is_token
+from probe_exporter.gateway.session import HOUR, LONGEST_REST
 from probe_exporter.gateway.transitions import State
 from probe_exporter.secrets import Secret
 

@@ -7,6 +7,7 @@ whole. No probe, no run.
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -111,17 +112,35 @@ class TedapiRun:
 
     # For a probe
 
-    def start(self, ended: Callable[[], None] | None = None) -> bool:
-        """Start a run if something is due. Return True if one is under way: ``ended`` is called at its end."""
+    def start(self, ended: Callable[[], None] | None = None, patience: float = math.inf) -> bool:
+        """Start a run if something is due. Return True if its end is worth waiting for: then ``ended`` is called.
+
+        That is where one is under way that, by the last answers, ends within ``patience`` seconds, or where there is
+        nothing to show yet.
+        """
         with self._changed:
             starts = not self._running and not self._closed and self._any_due()
             self._running = self._running or starts
-            if self._running and ended is not None:
+            waits = self._running and (patience >= self._expected() or not self._complete())
+            if waits and ended is not None:
                 self._waiting.append(ended)
-            running = self._running
         if starts:
             threading.Thread(target=self._run, name=f"tedapi {self._name}", daemon=True).start()
-        return running
+        return waits
+
+    def _expected(self) -> float:
+        """How many seconds the questions of a minute took last."""
+        return sum(
+            asked.duration or 0.0 for name, asked in self._kept.items() if TIERS[_question(name)] == "medium"
+        )
+
+    def _complete(self) -> bool:
+        """Return True if every question has an answer that is young enough to be shown."""
+        now = self._clock.monotonic()
+        return all(
+            question.value in self._kept and _shown(question.value, self._kept[question.value], now)
+            for question in Question
+        )
 
     def wait(self, deadline: float) -> None:
         """Wait for the end of a run, until ``deadline`` (seconds of `time.monotonic`) at most."""
@@ -304,8 +323,11 @@ class TedapiRun:
 
 
 def _shown(name: str, asked: Asked, now: float) -> bool:
-    question = next(one for one in Question if name.startswith(one.value))
-    return asked.reading is not None and now - asked.at <= SHOWN_FOR[TIERS[question]]
+    return asked.reading is not None and now - asked.at <= SHOWN_FOR[TIERS[_question(name)]]
+
+
+def _question(name: str) -> Question:
+    return next(one for one in Question if name.startswith(one.value))
 
 
 def followers(config: SiteConfig) -> list[Din]:

@@ -123,7 +123,9 @@ class Run:
         self.round.waiters.append(waiter)
         self.trace(f"probing {self._site.name} with module {module.name}")
         tedapi = self._memory.tedapi
-        waiter.tedapi = tedapi is not None and tedapi.start(module, lambda: self._tedapi_ended(waiter))
+        waiter.tedapi = tedapi is not None and tedapi.start(
+            module, deadline - now, lambda: self._tedapi_ended(waiter)
+        )
         self._want(waiter)
         self._finish(waiter)
         return waiter

@@ -65,9 +65,12 @@ class TedapiSide:
         """Seconds for which a refused key or password rests."""
         return self._run.cooldown if isinstance(self._run.error, AuthError) else 0.0
 
-    def start(self, module: Module, ended: Callable[[], None]) -> bool:
-        """Start a run if something is due. Return True if one is under way: then ``ended`` is called at its end."""
-        return COLLECTOR in module.collectors and self._run.start(ended)
+    def start(self, module: Module, patience: float, ended: Callable[[], None]) -> bool:
+        """Start a run if something is due. Return True if its end is worth waiting for: then ``ended`` is called.
+
+        ``patience`` is how many seconds the client has.
+        """
+        return COLLECTOR in module.collectors and self._run.start(ended, patience)
 
     def decide(self, entries: Mapping[str, Entry], now: float) -> None:
         """Decide for the endpoints that have answered, or are known to be absent, and were not decided for."""

@@ -140,7 +140,7 @@ def test_simulated_gateways_alone(number: signal.Signals, tmp_path: Path) -> Non
         assert probed.returncode == 1
         assert [line.split()[:2] for line in probed.stdout.splitlines()[1:]] == [
             ["home", "ok"],
-            ["cabin", "connect"],
+            ["cabin", "failing:"],
         ]
         # What is known of simulated gateways goes with them.
         state = config.state_directory

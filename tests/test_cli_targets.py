@@ -145,7 +145,7 @@ def test_table(fleet: Folder) -> None:
     assert heading.split()[:3] == ["TARGET", "STATE", "GRID"]
     assert home.split()[:2] == ["home", "ok"]
     assert cabin.split()[:2] == ["cabin", "ok"]
-    assert gone.split()[:4] == ["gone", "connect", "-", "-"]
+    assert gone.split()[:5] == ["gone", "failing:", "connect", "-", "-"]
 
 
 def test_one_failure_is_exit_1_and_says_why(fleet: Folder) -> None:

@@ -202,9 +202,9 @@ def test_one_endpoint_alone(kind: str, name: str, certificate: SimulatedCertific
     outcome = FAULTS[kind]
     run = probe(certificate, (kind, name, None))
     assert_promises(run)
-    assert run.result.success, run.result.error
     if kind == "token_dies":
         return  # what comes after the token's death is another test's
+    assert run.result.success, run.result.error
     if outcome.alone in ("lost", "repeated") and "once" not in kind:
         assert name not in run.up
     assert set(NAMES) - run.up <= {name}, "the others are not touched"

@@ -102,7 +102,7 @@ def _row(result: ProbeResult) -> tuple[str, ...]:
     grid = readings.grid_status.state if readings.grid_status is not None else None
     return (
         result.target,
-        "ok" if result.success else result.reason or "failed",
+        result.word if result.success or result.reason is None else f"{result.word}: {result.reason}",
         grid or "-",
         _number(charge, 100.0, 0),
         *(_number(power.get(category), 0.001, 2) for category in _CATEGORIES),

@@ -43,6 +43,7 @@ class Gateway:
         self._lock = threading.Lock()
         self._fetch: Fetch | None = None
         self._dialled: Connection | GatewayError | None = None
+        self._unreached: GatewayError | None = None
         self._narrow_until = 0.0
         self.idle: list[Connection] = []
         self.dialling = False
@@ -60,10 +61,13 @@ class Gateway:
 
     @property
     def unfinished(self) -> GatewayError | None:
-        """The error of a client that leaves while the first connection is still being made; None where one stands."""
+        """The error of a client that leaves before the first connection stands; None where one stands.
+
+        Between two attempts it is the error of the last one.
+        """
         fetch = self._fetch
         connected = bool(self.idle) or (fetch is not None and fetch.connected)
-        return None if connected else self._dialler.unfinished
+        return None if connected else self._dialler.unfinished or self._unreached
 
     @property
     def logging_in(self) -> bool:
@@ -80,16 +84,21 @@ class Gateway:
         fetch = Fetch(self, demand, self._telemetry, self._clock)
         with self._lock:
             self._fetch = fetch
-            if isinstance(self._dialled, GatewayError):
-                self._dialled, self.dialling = None, False  # it failed for those who have left
+            if not self.dialling:
+                self._unreached = None
+            if isinstance(self._dialled, GatewayError):  # it failed for those who have left
+                self._dialled, self.dialling = None, False
+                if self.idle:
+                    self.narrow()
         try:
             fetch.run()
         finally:
             with self._lock:
-                self._fetch = None
+                if self._fetch is fetch:  # once nobody waits, the next one may begin before this has ended
+                    self._fetch = None
+                    if self.closed:
+                        self.drop_idle()
             fetch.close()
-            if self.closed:
-                self.drop_idle()
 
     def wake(self) -> None:
         """Let a running fetch look around: somebody came, or a connection stands."""
@@ -103,19 +112,22 @@ class Gateway:
             self.closed = True
             if isinstance(self._dialled, Connection):
                 self._dialled.close()
-                self._dialled = None
-            running = self._fetch is not None
-        if not running:
-            self.drop_idle()
-        self.wake()
+                self._dialled, self.dialling = None, False
+            if self._fetch is None:
+                self.drop_idle()
+            else:
+                self._fetch.wake()
 
     # Connections, for the fetch alone
 
-    def idle_connection(self) -> Connection | None:
-        """Return an idle connection that may carry a request, None where there is none."""
+    def idle_connection(self, fresh: bool) -> Connection | None:
+        """Return an idle connection that may carry a request, None where there is none.
+
+        A ``fresh`` one has not carried any yet; the others are closed for its sake.
+        """
         while self.idle:
             connection = self.idle.pop()
-            if not connection.stale:
+            if not (fresh and connection.used) and not connection.stale:
                 return connection
             connection.close()
         return None
@@ -164,18 +176,20 @@ class Gateway:
                     "the configuration of this gateway changed while a connection was made"
                 )
             self._dialled = dialled
+            self._unreached = dialled if isinstance(dialled, GatewayError) else None
         self.wake()
 
     def take_dialled(self) -> GatewayError | None:
         """Put the connection that was made among the idle ones, or return the error for which there is none."""
-        dialled, self._dialled = self._dialled, None
-        if dialled is None:
+        with self._lock:
+            dialled, self._dialled = self._dialled, None
+            if dialled is None:
+                return None
+            self.dialling = False
+            if isinstance(dialled, GatewayError):
+                return dialled
+            self.idle.append(dialled)
             return None
-        self.dialling = False
-        if isinstance(dialled, GatewayError):
-            return dialled
-        self.idle.append(dialled)
-        return None
 
 
 def fetch_certificate(config: GatewayConfig, timeout: float) -> bytes:

@@ -128,8 +128,12 @@ class Fetch:
         self._demand.fail(error)
 
     def _connection(self, limits: Limits) -> Connection | None:
-        """Return a connection that may carry a request now; where there is none, begin to make one where it helps."""
-        connection = self._gateway.idle_connection()
+        """Return a connection that may carry a request now; where there is none, begin to make one where it helps.
+
+        A login, which is never sent twice, and a second try get a fresh one: a gateway may close a used one meanwhile.
+        """
+        second_try = bool(self._again) and self._again[0].revived and not self._waits_for_login
+        connection = self._gateway.idle_connection(fresh=self._login_due() or second_try)
         if connection is not None or self._gateway.dialling:
             return connection
         if len(self._active) > (self._login is not None) and not self._gateway.may_widen():

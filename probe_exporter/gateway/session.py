@@ -123,6 +123,11 @@ class Session:
             self._headers = (token, lines.encode("ascii"))
         return self._headers[1]
 
+    @property
+    def _in_charge(self) -> bool:
+        """Return False once a configuration with other credentials has taken over the record."""
+        return self.record.credentials in (None, self._credentials)
+
     # When a login may be sent
 
     def cooldown(self) -> float:
@@ -135,7 +140,8 @@ class Session:
 
     def login_due(self) -> bool:
         """Return True if a login is needed and may be sent now."""
-        return self.has_password and (self.missing or self._wanted) and self.cooldown() <= 0.0
+        wanted = self.has_password and (self.missing or self._wanted)
+        return wanted and self._in_charge and self.cooldown() <= 0.0
 
     def obstacle(self, endpoint: Endpoint) -> GatewayError | None:
         """Return why this endpoint cannot be asked now for want of a session, None where it can be asked."""
@@ -169,8 +175,9 @@ class Session:
         """Count a login from now on, whatever becomes of it. Return False if another one took this minute."""
         record = self.record
         with record.lock:
-            if record.credentials is None:
-                record.credentials = self._credentials
+            if not self._in_charge:
+                return False
+            record.credentials = self._credentials
             now = self._clock.monotonic()
             if record.last_login is not None and now - record.last_login < MINUTE:
                 return False
@@ -236,9 +243,10 @@ class Session:
             event = Event.REFUSED if isinstance(document, dict) else Event.NONSENSE
             return event, DecodeError("the gateway answered the login without a token")
         record = self.record
-        record.token = Secret(str(token))
-        record.obtained = self._clock.monotonic()
-        record.endpoints = {name: until for name, until in record.endpoints.items() if until}
+        if self._in_charge:
+            record.token = Secret(str(token))
+            record.obtained = self._clock.monotonic()
+            record.endpoints = {name: until for name, until in record.endpoints.items() if until}
         return Event.TOKEN, None
 
     def _refused(self, answer: HttpAnswer) -> str:
@@ -329,7 +337,7 @@ class Session:
 
     def _apply(self, event: Event, failure: GatewayError | None, retry_after: float = 0.0) -> None:
         record = self.record
-        if record.credentials not in (None, self._credentials):
+        if not self._in_charge:
             return
         state, wait = TRANSITIONS[record.state, event]
         if state is not record.state and state in (State.NONE, State.RESTING, State.OPEN):
@@ -361,7 +369,7 @@ class Session:
         return HOUR if wait is Wait.HOUR else 0.0
 
     def _save(self) -> None:
-        if self._store is not None and self.record.credentials in (None, self._credentials):
+        if self._store is not None and self._in_charge:
             self._store.save(self._config, self.record)
 
 

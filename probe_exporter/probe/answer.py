@@ -220,7 +220,9 @@ def _failure(site: Site, snapshot: _Snapshot) -> tuple[str, str]:
 
 def _word(site: Site, fresh: dict[str, Kept], success: bool) -> Word:
     if success:
-        return "ok" if "sitemaster" not in fresh or fresh.keys() & set(SITE_MASTER) else "stopped"
+        sitemaster = fresh.get("sitemaster")
+        stopped = sitemaster is not None and _is_stopped(sitemaster) and not fresh.keys() & set(SITE_MASTER)
+        return "stopped" if stopped else "ok"
     session = site.gateway.session
     return "waiting to log in" if session.missing and session.cooldown() > 0.0 else "failing"
 

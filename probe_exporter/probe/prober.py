@@ -10,11 +10,12 @@ from dataclasses import replace
 
 from probe_exporter.clock import Clock, SystemClock
 from probe_exporter.config import Module
+from probe_exporter.errors import DecodeError
 from probe_exporter.metrics.probe import probe_metrics
-from probe_exporter.probe.answer import make_answer
+from probe_exporter.probe.answer import answer_without_run, make_answer
 from probe_exporter.probe.patience import LONGEST_PROBE
 from probe_exporter.probe.result import PastProbe, ProbeResult
-from probe_exporter.probe.run import Run, Waiter
+from probe_exporter.probe.run import Run, Waiter, place_of
 from probe_exporter.probe.site import Site
 from probe_exporter.telemetry import Telemetry
 
@@ -83,7 +84,7 @@ class Prober:
 
     def leave(self, site: Site, waiter: Waiter) -> ProbeResult:
         """Return the answer for a client that leaves now, with everything or with what is there."""
-        result = make_answer(site, waiter, self._clock)
+        result = self._answer(site, waiter)
         with site.memory.lock:
             last = waiter.run.leave(waiter)
         if waiter.module.min_interval > 0.0 and not result.cut_short:
@@ -91,6 +92,16 @@ class Prober:
         if last:
             self._end_round(site, result)
         return result
+
+    def _answer(self, site: Site, waiter: Waiter) -> ProbeResult:
+        try:
+            return make_answer(site, waiter, self._clock)
+        except Exception as error:  # noqa: BLE001
+            # A defect of ours must cost one answer, and not the place of whoever comes next.
+            place = place_of(error)
+            log.error("%s: a defect of the exporter spoilt an answer: %s; please report it", site.name, place)
+            defect = DecodeError(f"internal error: {place}")
+            return answer_without_run(site, waiter.module, waiter.started, defect)
 
     def _cache(self, site: Site, module: Module, result: ProbeResult) -> None:
         memory, now = site.memory, self._clock.monotonic()

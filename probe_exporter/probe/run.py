@@ -8,6 +8,7 @@ share a round: within it each endpoint is asked once.
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -39,6 +40,12 @@ log = logging.getLogger(__name__)
 LOGIN_PATIENCE: Final = 0.75
 """The part of a client's time after which it no longer waits for a login alone."""
 
+ASKED_AGAIN: Final = 10.0
+"""Seconds after which an endpoint is asked again for a client that comes to a round late."""
+
+_MOST_STEPS: Final = 500
+"""Steps of a round that are told: clients without patience may come to it by thousands."""
+
 _WITH_COUNTERS: Final = {family.endpoint for family in COUNTERS}
 
 
@@ -66,14 +73,14 @@ class Waiter:
 
 @dataclass(slots=True, eq=False)
 class Round:
-    """What happens while somebody waits, until nobody does.
+    """What happens while somebody waits, until nobody does or everything has been read.
 
-    ``asked`` are the endpoints that were asked in it, ``fresh`` those that answered since the answer before it had
-    left. ``cause`` is the error that left nothing for those who waited, None where there was none.
+    ``asked`` are the endpoints that were asked in it and when, ``fresh`` those that answered since the answer before it
+    had left. ``cause`` is the error that left nothing for those who waited, None where there was none.
     """
 
     begun: float
-    asked: set[str] = field(default_factory=set)
+    asked: dict[str, float] = field(default_factory=dict)
     fresh: set[str] = field(default_factory=set)
     waiters: list[Waiter] = field(default_factory=list)
     cause: GatewayError | None = None
@@ -102,7 +109,7 @@ class Run:
         except Exception as error:  # noqa: BLE001
             # A defect of ours must cost one answer, not the process; the traceback stays out of the log because
             # its lines may quote what a gateway sent.
-            place = _place(error)
+            place = place_of(error)
             log.error(
                 "%s: a defect of the exporter ended the probe: %s; please report it", self._site.name, place
             )
@@ -115,8 +122,8 @@ class Run:
     def join(self, module: Module, deadline: float, notify: Callable[[], None]) -> Waiter:
         """Let a client wait. What is due for it and was not asked in this round is asked."""
         now = time.monotonic()
-        leader = self.round is None
-        if self.round is None:
+        leader = self.round is None or not (self._todo or self._under_way)
+        if self.round is None or leader:
             self.round = Round(now, fresh=set(self._memory.unseen))
             self._memory.unseen.clear()
         waiter = Waiter(module, now, self._clock.time(), deadline, notify, self, self.round, leader)
@@ -158,12 +165,13 @@ class Run:
         due = [
             endpoint
             for endpoint in self._schedule.due(now, waiter.module.collectors, without)
-            if endpoint.name not in waiter.round.asked and (endpoint.core or not session.forbids(endpoint))
+            if waiter.arrived - waiter.round.asked.get(endpoint.name, -math.inf) >= ASKED_AGAIN
+            and (endpoint.core or not session.forbids(endpoint))
         ]
         known = {endpoint.name for endpoint in self._todo} | self._under_way
         waiter.wants = {endpoint.name for endpoint in due}
         waiter.wants |= {
-            name for name in waiter.round.asked & self._under_way if self._concerns(name, waiter)
+            name for name in waiter.round.asked.keys() & self._under_way if self._concerns(name, waiter)
         }
         self._todo = self._schedule.ordered(
             [*self._todo, *(endpoint for endpoint in due if endpoint.name not in known)], now
@@ -211,14 +219,14 @@ class Run:
         """Return the endpoint to ask now, and count it as asked.
 
         One that cannot be read in the time that is left, by this gateway's recent answers, is asked only where nothing
-        else is left to do.
+        else is left to do: those first that were not read on since the last answer, so that all have their turn.
         """
         with self._memory.lock:
             endpoint = self._choose(public_only, hung_under_way)
             if endpoint is not None and self.round is not None:
                 self._todo.remove(endpoint)
                 self._under_way.add(endpoint.name)
-                self.round.asked.add(endpoint.name)
+                self.round.asked[endpoint.name] = time.monotonic()
             return endpoint
 
     def _choose(self, public_only: bool, hung_under_way: bool) -> Endpoint | None:
@@ -234,7 +242,9 @@ class Run:
             return None
         left = max((waiter.deadline for waiter in self._waiting()), default=0.0) - time.monotonic()
         fitting = (endpoint for endpoint in choice if self._schedule.expected(endpoint) <= left)
-        return next(fitting, choice[0])
+        fresh = self.round.fresh if self.round is not None else ()
+        missing = (endpoint for endpoint in choice if endpoint.name not in fresh)
+        return next(fitting, next(missing, choice[0]))
 
     def hung(self, endpoint: Endpoint) -> bool:
         """Return True if the last request of this endpoint was not answered."""
@@ -309,9 +319,10 @@ class Run:
             return
         now = self._clock.monotonic()
         for name in LAST_RESORT:
-            if name in current.asked | todo or self._schedule.entries[name].resting(now):
+            if name in current.asked.keys() | todo or self._schedule.entries[name].resting(now):
                 continue
-            self._todo.append(BY_NAME[name])
+            if name not in self._under_way:
+                self._todo.append(BY_NAME[name])
             for waiter in current.waiters:
                 waiter.wants.add(name)
 
@@ -347,7 +358,7 @@ class Run:
     def trace(self, step: str) -> None:
         """Note one step, for people."""
         current = self.round
-        if current is not None:
+        if current is not None and len(current.steps) < _MOST_STEPS:
             current.steps.append(f"{time.monotonic() - current.begun:7.3f} {step}")
 
 
@@ -360,8 +371,8 @@ def _passes(error: GatewayError) -> bool:
     return isinstance(error, (ConnectError, DeadlineError, BusyError, RateLimitError))
 
 
-def _place(error: BaseException) -> str:
-    """The type of an unexpected error and where it was raised, without its message."""
+def place_of(error: BaseException) -> str:
+    """Return the type of an unexpected error and where it was raised, without its message."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next

@@ -187,12 +187,10 @@ def _state(last: ProbeResult | None, shown: Readings) -> tuple[str, int]:
     """A word for the gateway's state, and its rank: trouble is low."""
     if last is None:
         return "not probed yet", 3
-    if not last.success:
-        return "failing", 0
+    if last.word != "ok":
+        return last.word, 0 if not last.success else 1
     if shown.grid_status is not None and shown.grid_status.connected is False:
         return "off grid", 1
-    if shown.sitemaster is not None and shown.sitemaster.running is False:
-        return "stopped", 1
     return "ok", 4
 
 

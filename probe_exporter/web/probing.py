@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Final
 
 from probe_exporter.config import Module
@@ -35,7 +37,7 @@ class ProbeRunner:
         self._prober = prober
         self._workers = _places(gateways)
         self._pool = ThreadPoolExecutor(self._workers, "probe")
-        self._running = 0
+        self._running: Counter[int] = Counter()
         self._clients: set[asyncio.Future[None]] = set()
         self._drain_until: float | None = None
 
@@ -47,7 +49,7 @@ class ProbeRunner:
     @property
     def busy(self) -> bool:
         """Return True while a client waits or a gateway is read."""
-        return bool(self._clients) or self._running > 0
+        return bool(self._clients) or bool(self._running)
 
     def resize(self, gateways: int) -> None:
         """Make room for the gateways of another configuration; runs under way end on the old threads."""
@@ -83,7 +85,7 @@ class ProbeRunner:
         def notify() -> None:
             loop.call_soon_threadsafe(_wake, client)
 
-        waiter = self._prober.join(site, module, deadline, notify, self._start)
+        waiter = self._prober.join(site, module, deadline, notify, partial(self._start, id(site.memory)))
         timer = loop.call_later(max(0.0, waiter.deadline - time.monotonic()), _wake, client)
         self._clients.add(client)
         try:
@@ -94,19 +96,21 @@ class ProbeRunner:
             result = self._prober.leave(site, waiter)
         return result
 
-    def _start(self, work: Callable[[], None]) -> None:
-        if self._running >= self._workers:
+    def _start(self, place: int, work: Callable[[], None]) -> None:
+        """Begin a run in the place of its gateway, which the run before it may be about to leave."""
+        if len(self._running) >= self._workers and place not in self._running:
             raise OverloadedError
         loop = asyncio.get_running_loop()
         try:
             run = loop.run_in_executor(self._pool, work)
         except RuntimeError as error:  # the system allows no further thread
             raise OverloadedError from error
-        self._running += 1
-        run.add_done_callback(self._ended)
+        self._running[place] += 1
+        run.add_done_callback(partial(self._ended, place))
 
-    def _ended(self, _: asyncio.Future[None]) -> None:
-        self._running -= 1
+    def _ended(self, place: int, _: asyncio.Future[None]) -> None:
+        self._running[place] -= 1
+        self._running += Counter()  # keeps what is above zero
 
 
 def _wake(client: asyncio.Future[None]) -> None:

@@ -111,3 +111,28 @@ def test_record_and_replay(config: Path, tmp_path: Path) -> None:
     ):
         assert line in shown, line
     assert shown.count("powerwall_battery_pack_info{") == 4
+
+
+def test_a_record_is_served_again(config: Path, tmp_path: Path) -> None:
+    from probe_exporter.simulator import RecordedSystem
+    from probe_exporter.simulator.tedapi import Tedapi, recorded_source
+
+    file = tmp_path / "record.json"
+    CliRunner().invoke(cli, [f"--config.file={config}", "record", "home", str(file)])
+    system = RecordedSystem.from_record(json.loads(file.read_text("utf-8")))
+    source = recorded_source(system.answers)
+    assert source is not None
+    with SimulatedGateway(system) as gateway:
+        gateway.tedapi = Tedapi(source)
+        entry = {
+            "gateway_address": gateway.address,
+            "login_password": gateway.password,
+            "tls_fingerprint": f"sha256:{gateway.certificate.sha256}",
+            "tedapi": {"gateway_password": gateway.tedapi.password},
+        }
+        path = tmp_path / "again.yaml"
+        path.write_text(yaml.safe_dump({"gateways": {"home": entry}}), "utf-8")
+        path.chmod(0o600)
+        shown = CliRunner().invoke(cli, [f"--config.file={path}", "probe", "home"]).output
+    assert shown.count("powerwall_battery_pack_info{") == 4
+    assert 'powerwall_interface_up{interface="tedapi"} 1.0' in shown

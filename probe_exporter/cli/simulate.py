@@ -138,18 +138,22 @@ def _farm(scenario: str, gateways: int, port: int, latency: float) -> Farm:
         raise Refusal(f"--port: the last of {gateways} gateways would be above port 65535")
     systems = {gateway_name(index): _system(scenario, index) for index in range(gateways)}
     farm = Farm(systems, port=port, latency=latency)
-    if scenario == "pw3" and extra_installed():
-        _switch_tedapi_on(farm)
+    if extra_installed():
+        _switch_tedapi_on(farm, living=scenario == "pw3")
     return farm
 
 
-def _switch_tedapi_on(farm: Farm) -> None:
-    from probe_exporter.simulator import LivingSite
-    from probe_exporter.simulator.tedapi import LivingSource, Tedapi
+def _switch_tedapi_on(farm: Farm, *, living: bool) -> None:
+    """Let gateways speak TEDAPI: living ones where that is the scenario, recorded ones whose recording has it."""
+    from probe_exporter.simulator import LivingSite, RecordedSystem
+    from probe_exporter.simulator.tedapi import LivingSource, Tedapi, recorded_source
 
     for gateway in farm.gateways.values():
-        if isinstance(gateway.system, LivingSite):
+        if living and isinstance(gateway.system, LivingSite):
             gateway.tedapi = Tedapi(LivingSource(gateway.system))
+        elif isinstance(gateway.system, RecordedSystem):
+            source = recorded_source(gateway.system.answers)
+            gateway.tedapi = None if source is None else Tedapi(source)
 
 
 def gateway_name(index: int) -> str:

@@ -40,6 +40,7 @@ LONGEST_LIFE: Final = 60
 
 _USER: Final = "Tesla_Energy_Device"
 _FOLLOWER: Final = re.compile(r"/tedapi/device/([^/]+)/v1")
+_STAND_IN: Final = re.compile(r"scrubbed-([0-9]{1,6})")
 _BUSY: Final = refusal(503, "current config mode is busy", "Service Unavailable")
 _TEXTS: Final = {
     DIGESTS[Question.CONTROLLER]: "controller",
@@ -92,6 +93,38 @@ class LivingSource:
         if kind == "controller":
             return documents.controller(moment, variables.get("msaSignals", ()))
         return documents.config(moment) if kind == "config" else documents.system(moment)
+
+
+class RecordedSource:
+    """The documents of a recording, by ``config``, ``system``, ``controller``, ``components`` and ``components/<din>``.
+
+    A record has stand-ins for serials, which are given the form that serials have.
+    """
+
+    def __init__(self, found: Mapping[str, Mapping[str, Any]]) -> None:
+        text = _STAND_IN.sub(lambda match: f"SCRUBBED{int(match[1]):04d}", json.dumps(found))
+        self._documents: dict[str, dict[str, Any]] = json.loads(text)
+        followers = [name.partition("/")[2] for name in self._documents if "/" in name]
+        leader = self._documents.get("config", {}).get("vin") or self._documents["components"]["din"]
+        self._dins = (str(leader), *followers)
+
+    @property
+    def dins(self) -> tuple[str, ...]:
+        """As `TedapiSource.dins`."""
+        return self._dins
+
+    def document(self, kind: str, din: str, variables: Mapping[str, Any]) -> dict[str, Any] | None:
+        """As `TedapiSource.document`; all signals that were recorded, whichever are asked for."""
+        return self._documents.get(kind if din == self._dins[0] else f"{kind}/{din}")
+
+
+def recorded_source(answers: Mapping[str, SimulatedAnswer]) -> RecordedSource | None:
+    """The source in a recorded system's answers; None where it holds nothing of TEDAPI."""
+    found = {}
+    for name, answer in answers.items():
+        if name.startswith(("tedapi/", "tedapi_")) and answer.status == 200:
+            found[name[len("tedapi/") :]] = json.loads(answer.body)
+    return RecordedSource(found) if found.keys() & {"config", "components"} else None
 
 
 class Living(Protocol):

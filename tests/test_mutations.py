@@ -12,8 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from probe_exporter.gateway.endpoints import ENDPOINTS
-from probe_exporter.metrics import CATALOGUE
+from probe_exporter.metrics import CATALOGUE, TWINNED
 from probe_exporter.metrics.assembly import MAX_ENDPOINT_SERIES, MAX_GATEWAY_SERIES, assemble
 from probe_exporter.metrics.exposition import Format, render
 from probe_exporter.readings import ATTRIBUTES, Readings, read, without_names
@@ -54,9 +53,9 @@ def originals() -> dict[str, Documents]:
     """Every document of every system of ours."""
     return {
         system: {
-            endpoint.name: json.loads(file.read_text(encoding="utf-8"))
-            for endpoint in ENDPOINTS
-            if (file := payload_file(system, endpoint.name)).exists()
+            endpoint: json.loads(file.read_text(encoding="utf-8"))
+            for endpoint in ATTRIBUTES
+            if (file := payload_file(system, endpoint)).exists()
         }
         for system in SYSTEMS
     }
@@ -105,6 +104,12 @@ def check(documents: Documents) -> None:
         setattr(readings, ATTRIBUTES[endpoint], read(endpoint, document, READ_AT).value)
     if readings.networks is not None:
         readings.networks = without_names(readings.networks)
+    for spoken_for in (frozenset[str](), TWINNED):
+        readings.by_tedapi = spoken_for
+        check_readings(readings)
+
+
+def check_readings(readings: Readings) -> None:
     result = assemble(CATALOGUE, readings, COLLECTORS, lambda *_: True)
     values = [value for metric in result.metrics for value in metric.values.values()]
     assert all(math.isfinite(value) for value in values)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -276,8 +278,6 @@ class TestWhoSpeaks:
     def test_a_collector_that_is_off(self, tmp_path: Path) -> None:
         with home(tmp_path) as house:
             site = house.fleet.find("home")
-            from dataclasses import replace
-
             module = replace(site.module(), collectors=("core", "meters"))
             result = Prober(house.telemetry, house.clock).probe(site, module, time.monotonic() + 8.0)
             assert "powerwall_contactor_closed" not in text(result)
@@ -296,3 +296,24 @@ def test_an_unchanged_section_survives_a_reload(tmp_path: Path) -> None:
         house.fleet.reload(house.config())
         house.probe()
         assert len(house.tedapi.asked) > asked
+
+
+def test_a_change_of_firmware_is_one_line_by_the_owner_interface_too(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with home(tmp_path, profile="pw2", batteries=1) as house:
+        house.gateway.tedapi = None
+        house.probe()
+        site: Any = house.gateway.system
+        site.profile = site.household.profile = replace(site.profile, version="23.44.0 12345678")
+        house.clock.turn(61.0)
+        with caplog.at_level(logging.INFO):
+            house.probe()
+    changes = [line for line in caplog.messages if "the firmware changed" in line]
+    assert changes == ["home: the firmware changed from 22.36.9 5d1bd4ee to 23.44.0 12345678"]
+
+
+def test_one_connection_each_in_the_gateways_own_wifi(tmp_path: Path) -> None:
+    with home(tmp_path) as house:
+        house.probe()
+        assert house.gateway.counts.max_open_connections <= 2

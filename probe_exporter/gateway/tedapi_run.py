@@ -173,10 +173,12 @@ class TedapiRun:
         return self._talk.certificate
 
     def close(self) -> None:
-        """End a run that is under way, and close its connection."""
+        """Ask nothing more. A run that is under way ends with the question that it asks, and closes its connection."""
         with self._changed:
             self._closed = True
-        self._talk.close()
+            idle = not self._running
+        if idle:
+            self._talk.close()
 
     # Schedule
 

@@ -202,8 +202,14 @@ class Run:
             request_timeout=max(module.request_timeout for module in modules),
             connect_timeout=max(module.connect_timeout for module in modules),
             retry_interval=min(module.retry_interval for module in modules),
-            max_connections=min(module.max_connections for module in modules),
+            max_connections=self._most_connections(modules),
         )
+
+    def _most_connections(self, modules: list[Module]) -> int:
+        tedapi = self._memory.tedapi
+        if tedapi is not None and tedapi.in_own_wifi:
+            return 1
+        return min(module.max_connections for module in modules)
 
     def _waiting(self) -> list[Waiter]:
         now = time.monotonic()
@@ -271,6 +277,7 @@ class Run:
                 error = DecodeError(f"the answer of {endpoint.name} holds nothing usable")
             else:
                 kept = self._judged(Kept(endpoint, reading, now, fetched.read_at))
+                self._tell_firmware(kept)
                 self._tell_words(endpoint.name, reading.unknown)
         with self._memory.lock:
             self._under_way.discard(endpoint.name)
@@ -302,6 +309,15 @@ class Run:
         for name, kept in self._memory.kept.items():
             if kept.held:
                 self._memory.kept[name] = self._judged(kept)
+
+    def _tell_firmware(self, kept: Kept) -> None:
+        """One line for a change of firmware."""
+        before = self._memory.kept.get("status")
+        if kept.endpoint.name != "status" or before is None:
+            return
+        old, new = (getattr(one.reading.value, "version", None) for one in (before, kept))
+        if old and new and old != new:
+            log.info("%s: the firmware changed from %s to %s", self._site.name, old, new)
 
     def _tell_words(self, name: str, words: tuple[str, ...]) -> None:
         """Name each word that no firmware known to us says, once; a hostile gateway has a hundred at most."""

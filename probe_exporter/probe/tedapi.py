@@ -40,6 +40,11 @@ class TedapiSide:
         self._guard = guard
         self._clock = clock
         self._logs_in = config.login_password is not None
+        section = config.tedapi
+        self.in_own_wifi = (
+            section is not None and section.password is not None and section.keys.gateway_address is None
+        )
+        """True where both interfaces are asked at the gateway's own access point, which bears few connections."""
         self._spoken_for = set(_ITS_OWN)
         self._open = set(TWINNED - _ITS_OWN)
         self._judged_at = 0.0

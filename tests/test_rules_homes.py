@@ -1,4 +1,4 @@
-"""Homes and outages: ``homes.yml`` and ``outages.yml`` run by promtool, beside answers worked out by hand.
+"""Homes and outages: ``recording.yml`` and ``outages.yml`` run by promtool, beside answers worked out by hand.
 
 Time begins at 1970-01-01 00:00 UTC there. A counter that grows by 60,000 J a minute is 1 kW.
 """
@@ -15,9 +15,10 @@ import pytest
 import yaml
 
 from tests.conftest import program
+from tests.test_rules import RECORDINGS
 
 FOLDER = Path(__file__).parent.parent / "examples" / "prometheus" / "rules"
-HOMES, OUTAGE_RULES = FOLDER / "homes.yml", FOLDER / "outages.yml"
+RECORDING, OUTAGE_RULES = FOLDER / "recording.yml", FOLDER / "outages.yml"
 
 KILOWATT = 60_000
 DAY = 1440
@@ -535,8 +536,8 @@ CALENDAR = {
 
 
 def check(course: Course, folder: Path, *files: Path) -> None:
-    """Play a course through these files of rules, in this order; homes.yml alone where none is named."""
-    files = files or (HOMES,)
+    """Play a course through these files of rules, in this order; recording.yml alone where none is named."""
+    files = files or (RECORDING,)
     test = {
         "interval": "1m",
         "input_series": [{"series": name, "values": values} for name, values in course.series.items()],
@@ -584,7 +585,7 @@ def test_shares_and_states_by_hand(course: Course, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("course", OUTAGES.values(), ids=OUTAGES)
 def test_outages_by_hand(course: Course, tmp_path: Path) -> None:
-    check(course, tmp_path, HOMES, OUTAGE_RULES)
+    check(course, tmp_path, RECORDING, OUTAGE_RULES)
 
 
 def test_a_day_and_a_month_begin_at_the_homes_midnight(tmp_path: Path) -> None:
@@ -634,7 +635,7 @@ def test_the_recipe_for_prices_from_elsewhere(tmp_path: Path) -> None:
             )
         ],
     )
-    check(course, tmp_path, tmp_path / "spot.yml", HOMES)
+    check(course, tmp_path, tmp_path / "spot.yml", RECORDING)
 
 
 @pytest.mark.slow
@@ -647,7 +648,7 @@ def test_every_record_is_worked_out_by_hand_or_feeds_one_that_is() -> None:
     """A record that no course asks for must be part of an expression of one that a course does ask for."""
     rules = [
         rule
-        for file in (HOMES, OUTAGE_RULES)
+        for file in (RECORDING, OUTAGE_RULES)
         for group in yaml.safe_load(file.read_text())["groups"]
         for rule in group["rules"]
     ]
@@ -662,4 +663,4 @@ def test_every_record_is_worked_out_by_hand_or_feeds_one_that_is() -> None:
         if name not in used
     }:
         used |= more
-    assert {rule["record"] for rule in rules} - used == set()
+    assert {rule["record"] for rule in rules} - used == set(RECORDINGS)

@@ -5,7 +5,11 @@ from __future__ import annotations
 import os
 import stat
 import tempfile
+import time
 from pathlib import Path
+from typing import Final
+
+_LEFTOVER: Final = 3600.0
 
 
 def read_regular(path: Path, most: int, remedy: str = "name a file") -> bytes:
@@ -24,6 +28,16 @@ def read_regular(path: Path, most: int, remedy: str = "name a file") -> bytes:
 
 def _open_without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NONBLOCK)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what a program that was killed while it wrote left in ``folder``: temporary files older than an hour."""
+    for path in folder.glob(".*.json.*"):
+        try:
+            if time.time() - path.stat().st_mtime > _LEFTOVER:
+                path.unlink()
+        except OSError:
+            continue  # another exporter has removed it, or may not
 
 
 def write_whole(path: Path, data: bytes, mode: int = 0o600) -> None:

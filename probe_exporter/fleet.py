@@ -12,6 +12,7 @@ from typing import Final
 from probe_exporter.clock import Clock, SystemClock
 from probe_exporter.config import Config, GatewayConfig
 from probe_exporter.errors import UnknownTargetError
+from probe_exporter.files import remove_leftovers
 from probe_exporter.gateway.client import Gateway
 from probe_exporter.gateway.login_record import LoginRecord
 from probe_exporter.gateway.schedule import Schedule
@@ -45,6 +46,8 @@ class Fleet:
         self._sites: Mapping[str, Site] = {}
         self._by_address: Mapping[str, Site] = {}
         self._records: dict[str, LoginRecord] = {}
+        if config.state_directory is not None and not one_off:
+            remove_leftovers(config.state_directory)
         self.reload(config)
 
     @property

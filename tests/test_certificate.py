@@ -86,3 +86,12 @@ def test_a_subject_cannot_forge_lines_or_command_the_terminal(tmp_path: Path) ->
     assert [line for line in shown.splitlines() if "SHA-256" in line and "subject" not in line] == [
         f"  SHA-256  sha256:{certificate.sha256}"
     ]
+
+
+def test_a_bit_string_as_common_name_is_read_as_nothing() -> None:
+    """TLS takes it, and `cryptography` allows bit strings for one attribute alone."""
+    usual = make_certificate().der
+    place = usual.rindex(b"California") - 2
+    assert usual[place : place + 2] in (b"\x0c\x0a", b"\x13\x0a"), "a text of ten characters"
+    odd = usual[:place] + b"\x03" + usual[place + 1 : place + 2] + b"\x00" + usual[place + 3 :]
+    assert read_certificate(odd) is None

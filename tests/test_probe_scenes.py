@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -173,6 +174,23 @@ def test_a_certificate_swapped_between_login_and_request() -> None:
         assert home.logins == 1
         assert home.gateway.counts.handshakes == 2
         assert home.requests <= 1, "at most the one on the connection that had shown the right certificate"
+
+
+def test_a_certificate_that_was_fetched_since_counts_without_a_reload(tmp_path: Path) -> None:
+    file = tmp_path / "home.pem"
+    with scene(tls_cert_file=file, pin_missing=True) as home:
+        result = home.probe()
+        assert (result.reason, home.gateway.counts.requests.total()) == ("tls", 0)
+        assert "run `probe_exporter fetchcert home`" in (result.error or "")
+        assert value(result, "powerwall_tls_pinned") == 0.0
+        file.write_bytes(home.gateway.certificate.pem)
+        assert value(home.later(15.0), "powerwall_tls_pinned") == 1.0
+
+        home.gateway.swap_certificate()
+        home.gateway.drop_connections()
+        assert "fetchcert --force home" in (home.later(15.0).error or ""), "another one was really shown"
+        file.write_bytes(home.gateway.certificate.pem)
+        assert home.later(15.0).success
 
 
 def test_a_pin_that_fits_is_shown() -> None:

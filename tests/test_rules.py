@@ -77,8 +77,17 @@ CASES: dict[str, Case] = {
     "PowerwallLoginRefused": Case(
         7, {'probe_failure_reason{reason="auth"}': 1}, {'probe_failure_reason{reason="auth"}': 0}
     ),
+    "PowerwallCertificateMissing": Case(
+        7,
+        {'probe_failure_reason{reason="tls"}': 1},
+        {'probe_failure_reason{reason="tls"}': 0},
+        {"powerwall_tls_pinned": 0},
+    ),
     "PowerwallCertificateChanged": Case(
-        7, {'probe_failure_reason{reason="tls"}': 1}, {'probe_failure_reason{reason="tls"}': 0}
+        7,
+        {'probe_failure_reason{reason="tls"}': 1},
+        {'probe_failure_reason{reason="tls"}': 0},
+        {"powerwall_tls_pinned": 1},
     ),
     "PowerwallEndpointFailing": Case(
         32,
@@ -324,7 +333,10 @@ def test_an_outage_is_told_with_its_length_and_the_time_left(tmp_path: Path) -> 
 )
 def test_one_broken_site_raises_one_alert(reason: str, alert: str, tmp_path: Path) -> None:
     """Whatever the cause: the site's own words give way to the one that says what to do."""
-    inputs = [{"series": labelled("probe_success"), "values": "0x60"}] + [
+    inputs = [
+        {"series": labelled("probe_success"), "values": "0x60"},
+        {"series": labelled("powerwall_tls_pinned"), "values": "1x60"},
+    ] + [
         {"series": labelled(f'probe_failure_reason{{reason="{one}"}}'), "values": f"{int(one == reason)}x60"}
         for one in REASONS
     ]

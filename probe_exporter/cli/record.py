@@ -14,7 +14,7 @@ from probe_exporter import __version__
 from probe_exporter.cli.options import Refusal, Settings, choose_targets, complete_target, duration_option
 from probe_exporter.cli.tedapi_record import read_tedapi, record_tedapi
 from probe_exporter.errors import GatewayError
-from probe_exporter.files import write_whole
+from probe_exporter.files import read_regular, write_whole
 
 if TYPE_CHECKING:
     from probe_exporter.config import Config
@@ -148,10 +148,14 @@ def _load(file: Path) -> dict[str, Any]:
     """The record in a file. Raises Refusal where there is none."""
     from probe_exporter.simulator.recorded import FORMAT
 
-    if file.stat().st_size > _MAX_SIZE:
+    try:
+        content = read_regular(file, _MAX_SIZE + 1, "name a record of `probe_exporter record`")
+    except ValueError as error:
+        raise Refusal(f"{file}: {error}") from None
+    if len(content) > _MAX_SIZE:
         raise Refusal(f"{file}: this is too large for a record")
     try:
-        document = json.loads(file.read_text(encoding="utf-8"))
+        document = json.loads(content)
     except (ValueError, RecursionError):
         raise Refusal(f"{file}: this is not JSON, so it is no record") from None
     if (

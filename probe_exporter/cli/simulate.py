@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import click
 
 from probe_exporter.cli.options import Refusal, Settings, duration_option
+from probe_exporter.files import read_regular
 from probe_exporter.tedapi_queries import extra_installed
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from probe_exporter.simulator.profiles import ProfileName
 
 _PORTS: Final = 65_536
+_LARGEST_RECORD: Final = 32 << 20
 _POWERWALL_3: Final = (4, 1, 2)
 """Packs of the gateways of the scenario pw3, in turn: a leader with two expansions and a follower, and smaller ones."""
 VILLA: Final = "villa"
@@ -206,8 +208,8 @@ def _recorded(path: Path) -> System:
     try:
         if path.is_dir():
             return RecordedSystem.from_folder(path)
-        return RecordedSystem.from_record(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        return RecordedSystem.from_record(json.loads(read_regular(path, _LARGEST_RECORD)))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OSError) as error:
         raise Refusal(f"{path}: this is no recording") from error
 
 

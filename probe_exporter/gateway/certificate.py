@@ -27,5 +27,5 @@ def read_certificate(der: bytes) -> Certificate | None:
     try:
         certificate = x509.load_der_x509_certificate(der)
         return Certificate(clean(certificate.subject.rfc4514_string()), certificate.not_valid_after_utc)
-    except (ValueError, x509.InvalidVersion):
+    except (ValueError, TypeError, x509.InvalidVersion):
         return None

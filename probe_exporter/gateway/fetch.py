@@ -82,8 +82,8 @@ class Fetch:
     def run(self) -> None:
         """Ask and read until nobody waits and nothing is under way."""
         while True:
-            limits = self._demand.limits()
-            self._take_dialled(limits)
+            self._take_dialled(self._demand.limits())
+            limits = self._demand.limits()  # those who waited for that connection may have left
             if limits is not None:
                 self._dispatch(limits)
             elif self._gateway.closed:

@@ -79,6 +79,8 @@ def _from_file(file: Path) -> SimulatedAnswer:
     if not file.name.endswith(_ERROR):
         return SimulatedAnswer(200, file.read_bytes())
     record = json.loads(file.read_text("utf-8"))
+    if not isinstance(record, dict) or not isinstance(record.get("status"), int):
+        raise ValueError(f"{file} is not an object with a status")
     headers = record.get("headers") or {}
     body = record.get("body")
     content_type = record.get("content_type") or headers.get("content-type")
@@ -91,6 +93,8 @@ def _answer(status: int, content_type: str | None, body: object, delay: float = 
         data = body.encode("utf-8", "replace")
     else:
         data = b"" if body is None and status != 200 else json.dumps(body, separators=(",", ":")).encode()
+    if not isinstance(content_type, str) or not content_type.isprintable():
+        content_type = None
     if content_type is None and data:
         content_type = TEXT_TYPE if data == NOT_FOUND.body else JSON_TYPE
     return SimulatedAnswer(status, data, content_type, delay=delay)

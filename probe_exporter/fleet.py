@@ -104,7 +104,7 @@ class Fleet:
         session.take_over()
         client = Gateway(gateway, self.telemetry, self._clock, session)
         guard = self._guard(config, gateway, old)
-        tedapi = tedapi_side(gateway, guard, self._clock, session.headers)
+        tedapi = tedapi_side(gateway, guard, self._clock, session.headers, self.telemetry)
         memory = Memory(Schedule(gateway.name), guard=guard, tedapi=tedapi)
         return Site(gateway, config.module_for, client, memory)
 

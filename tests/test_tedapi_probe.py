@@ -110,8 +110,9 @@ def test_a_powerwall_3_in_full(tmp_path: Path) -> None:
             "operation_mode",
         ):
             assert f"powerwall_{family}{{" in shown
-        # the simulator: nothing but the paths of the tables was asked
         assert house.gateway.counts.logins == 1
+        requests = sum(house.gateway.counts.requests.values())
+        assert house.telemetry.registry.get_sample_value("probe_exporter_gateway_requests_total") == requests
 
 
 @pytest.mark.parametrize("password", [True, False], ids=["with a session", "without a password"])

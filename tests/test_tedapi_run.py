@@ -32,6 +32,7 @@ from probe_exporter.secrets import Secret
 from probe_exporter.simulator import LivingSite, SimulatedGateway
 from probe_exporter.tedapi_questions import Din
 from probe_exporter.tedapi_section import TedapiConfig, TedapiKeys
+from probe_exporter.telemetry import Telemetry
 from probe_exporter.values import address
 from tests.clocks import TurnedClock
 from tests.tedapi_fault_table import TEDAPI_OUTCOMES, TedapiOutcome
@@ -77,7 +78,7 @@ class House:
             tls_cert_file=None,
             pin_missing=False,
         )
-        self.runs.append(TedapiRun(config, section, self.clock, lambda: owner))
+        self.runs.append(TedapiRun(config, section, self.clock, lambda: owner, Telemetry()))
         return self.runs[-1]
 
 

@@ -24,8 +24,9 @@ def record_tedapi(
     from probe_exporter.clock import SystemClock
     from probe_exporter.gateway.tedapi_talk import TedapiTalk
     from probe_exporter.tedapi_questions import Question
+    from probe_exporter.telemetry import Telemetry
 
-    talk = TedapiTalk(config, section, SystemClock(), owner_headers)
+    talk = TedapiTalk(config, section, SystemClock(), owner_headers, Telemetry())
     answers: dict[str, Any] = {}
     silent: dict[str, str] = {}
     asked: list[tuple[Question, Any]] = [(question, None) for question in Question]

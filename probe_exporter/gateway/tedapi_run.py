@@ -35,6 +35,7 @@ from probe_exporter.readings.tedapi_config import SiteConfig
 from probe_exporter.readings.tedapi_system import SystemInfo
 from probe_exporter.tedapi_questions import TIERS, Din, Question
 from probe_exporter.tedapi_section import TedapiConfig
+from probe_exporter.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
 
@@ -92,11 +93,17 @@ class TedapiRun:
     """
 
     def __init__(
-        self, config: GatewayConfig, section: TedapiConfig, clock: Clock, owner_headers: Callable[[], bytes]
+        self,
+        config: GatewayConfig,
+        section: TedapiConfig,
+        clock: Clock,
+        owner_headers: Callable[[], bytes],
+        telemetry: Telemetry,
     ) -> None:
         self._name = config.name
         self._clock = clock
-        self._talk = TedapiTalk(config, section, clock, owner_headers)
+        self._talk = TedapiTalk(config, section, clock, owner_headers, telemetry)
+        self._telemetry = telemetry
         self.pinned = self._talk.pinned
         self._kept: dict[str, Asked] = {}
         self._started = clock.monotonic()
@@ -278,6 +285,7 @@ class TedapiRun:
             reading = read(due.question.value, document, middle)
         except GatewayError as error:
             duration = time.monotonic() - started
+            self._telemetry.count_request_failure(error.reason)
             before = self._kept.get(name, Asked())
             self._keep(name, replace(before, tried=begun, duration=duration, error=error.as_value()))
             raise

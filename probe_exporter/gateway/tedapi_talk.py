@@ -25,6 +25,7 @@ from probe_exporter.tedapi.signing import SigningKey
 from probe_exporter.tedapi_access import tedapi_address
 from probe_exporter.tedapi_questions import Din, Question
 from probe_exporter.tedapi_section import TedapiConfig
+from probe_exporter.telemetry import Telemetry
 
 _CONNECT_TIMEOUT: Final = 5.0
 
@@ -36,11 +37,17 @@ class TedapiTalk:
     """
 
     def __init__(
-        self, config: GatewayConfig, section: TedapiConfig, clock: Clock, owner_headers: Callable[[], bytes]
+        self,
+        config: GatewayConfig,
+        section: TedapiConfig,
+        clock: Clock,
+        owner_headers: Callable[[], bytes],
+        telemetry: Telemetry,
     ) -> None:
         self._section = section
         self._clock = clock
         self._owner_headers = owner_headers
+        self._telemetry = telemetry
         self._channel: LanChannel | WifiChannel
         if section.rsa_key is not None:
             self._channel = LanChannel(SigningKey(section.rsa_key.reveal().encode("ascii")), section.queries)
@@ -129,6 +136,7 @@ class TedapiTalk:
         return self._sent(connection, data, deadline)
 
     def _sent(self, connection: Connection, data: bytes, deadline: float) -> HttpAnswer:
+        self._telemetry.gateway_requests.inc()
         try:
             answer = _ask_once(connection, data, deadline)
         except BaseException:

@@ -21,6 +21,7 @@ from probe_exporter.metrics.probe import EndpointOutcome
 from probe_exporter.readings import ATTRIBUTES, Readings
 from probe_exporter.readings.tedapi_components import Components
 from probe_exporter.tedapi_section import COLLECTOR
+from probe_exporter.telemetry import Telemetry
 
 if TYPE_CHECKING:
     from probe_exporter.gateway.tedapi_run import Asked, TedapiRun
@@ -156,14 +157,19 @@ def _outcome(name: str, asked: Asked, now: float, shown: bool) -> EndpointOutcom
 
 
 def tedapi_side(
-    config: GatewayConfig, guard: CounterGuard, clock: Clock, owner_headers: Callable[[], bytes]
+    config: GatewayConfig,
+    guard: CounterGuard,
+    clock: Clock,
+    owner_headers: Callable[[], bytes],
+    telemetry: Telemetry,
 ) -> TedapiSide | None:
     """TEDAPI of a gateway that has the section, None for the others: then nothing of it is imported."""
     if config.tedapi is None:
         return None
     from probe_exporter.gateway.tedapi_run import TedapiRun
 
-    return TedapiSide(TedapiRun(config, config.tedapi, clock, owner_headers), config, guard, clock)
+    run = TedapiRun(config, config.tedapi, clock, owner_headers, telemetry)
+    return TedapiSide(run, config, guard, clock)
 
 
 def elapsed(since: float) -> float:

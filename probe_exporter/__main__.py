@@ -1,4 +1,4 @@
-"""Where the program begins: the console scripts and ``python -m probe_exporter``."""
+"""The entry point of the program: the console scripts and ``python -m probe_exporter``."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class ProbeExporterError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """One mistake in a configuration: where it stands, and what is wrong, without the offending value.
+    """A mistake in a configuration: its place and its description, without the offending value.
 
     ``line`` counts from 1 and is None where a mistake belongs to no line.
     """
@@ -72,7 +72,7 @@ class UnknownModuleError(ProbeExporterError):
 
 
 class GatewayError(ProbeExporterError):
-    """One gateway did not answer as it should."""
+    """A gateway did not answer as it should."""
 
     reason: str
 

@@ -109,7 +109,7 @@ class Fleet:
         return Site(gateway, config.module_for, client, memory)
 
     def _guard(self, config: Config, gateway: GatewayConfig, old: Site | None) -> CounterGuard:
-        """What is known of its counters belongs to a gateway's name and address, not to credentials."""
+        """Return the guard of the gateway's counters, which belongs to name and address, not to credentials."""
         if old is not None and old.config.addresses == gateway.addresses:
             return old.memory.guard
         store = None
@@ -135,7 +135,7 @@ def _close(site: Site) -> None:
 
 
 def _identity(config: GatewayConfig) -> tuple[object, ...]:
-    """What makes a gateway another one: whom we talk to, and as whom."""
+    """The settings whose change makes a new gateway: its addresses and the credentials."""
     return (
         config.addresses, config.login_email, config.login_password,
         config.pin, config.tls_cert_file, config.pin_missing, config.tedapi,

@@ -72,7 +72,7 @@ def _condition(takes: str, reader: Callable[[str], object]) -> Kind[list[str]]:
 
 @dataclass(frozen=True, slots=True)
 class WrittenPrice:
-    """One entry of ``import:`` or ``export:``. The first entry that applies counts; the last has no condition."""
+    """An entry of ``import:`` or ``export:``. The first entry that applies counts; the last has no condition."""
 
     price: float | None = key(
         Kind("number", _price), None, "of a kWh; below 0 where it earns or costs the other way"

@@ -133,7 +133,7 @@ class TedapiReader:
 
 
 def tedapi_address(config: GatewayConfig, section: TedapiConfig) -> GatewayConfig:
-    """Where TEDAPI is asked, and which certificate must be shown there.
+    """The address of TEDAPI, and the certificate that is expected there.
 
     The gateway's own pin holds at the gateway's own addresses alone.
     """

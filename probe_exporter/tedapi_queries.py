@@ -33,7 +33,7 @@ DIGESTS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One query text, and Tesla's signature over version and text."""
+    """A query text, and Tesla's signature over version and text."""
 
     text: bytes
     signature: bytes

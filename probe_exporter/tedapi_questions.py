@@ -14,7 +14,7 @@ from typing import Final, Literal
 
 
 class Question(Enum):
-    """One read. The value is the ``endpoint`` label of what comes of it."""
+    """A read. Its value is the label ``endpoint`` of the result."""
 
     CONFIG = "tedapi/config"
     SYSTEM = "tedapi/system"
@@ -45,7 +45,7 @@ class Din:
 
     @property
     def serial(self) -> str:
-        """What stands behind the two dashes."""
+        """The part after the two dashes."""
         return self.text.partition("--")[2]
 
 

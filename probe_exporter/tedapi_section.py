@@ -70,7 +70,7 @@ class TedapiKeys:
 
 @dataclass(frozen=True, slots=True)
 class TedapiConfig:
-    """How a gateway is asked through TEDAPI: by its signed key, or with the password of its own Wi-Fi.
+    """The access to a gateway through TEDAPI: by its signed key, or with the password of its own Wi-Fi.
 
     ``addresses`` are empty where they are the gateway's, and then its pin holds unless there is one of its own.
     """
@@ -89,7 +89,7 @@ class TedapiConfig:
         return self.pin is not None or self.pin_missing
 
     def shown(self) -> dict[str, object]:
-        """What may be shown of it."""
+        """Return the section without its secrets."""
         return show(self.keys)
 
 

@@ -22,7 +22,7 @@ _BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
 
 class Telemetry:
-    """One registry and the metrics in it. Every reason starts at 0, so that rates start at zero."""
+    """A registry and the metrics in it. Every reason starts at 0, so that rates start at zero."""
 
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # untyped in prometheus_client

@@ -95,6 +95,14 @@ def test_a_file_reads_in_one_sitting(path: Path) -> None:
     assert path.stem not in FORBIDDEN_NAMES
 
 
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_docstrings_are_sentences_or_noun_phrases(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            text = ast.get_docstring(node) or ""
+            assert not text.startswith(("What ", "Whether ", "One ")), text
+
+
 def test_no_two_classes_share_a_name() -> None:
     places: dict[str, set[str]] = defaultdict(set)
     for path in FILES:

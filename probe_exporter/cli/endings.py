@@ -1,4 +1,4 @@
-"""How a command ends: its exit code, and one line on standard error where something went wrong."""
+"""The end of a command: its exit code, and a line on standard error where something went wrong."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def run(command: click.Command, arguments: Sequence[str] | None = None) -> NoRet
 
 
 def describe_system_error(error: OSError) -> str:
-    """One line: which file, and what the system said."""
+    """Return one line that names the file and gives the system's message."""
     words = error.strerror or type(error).__name__
     return f"{error.filename}: {words}" if error.filename else words
 

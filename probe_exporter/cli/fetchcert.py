@@ -83,7 +83,7 @@ def _fetch(config: Config, gateway: GatewayConfig, timeout: float, force: bool) 
 
 
 def _elsewhere(gateway: GatewayConfig) -> GatewayConfig | None:
-    """Where TEDAPI is asked with a certificate of its own; None where the gateway's is the only one."""
+    """Return the access to TEDAPI where it has its own certificate, None where it shares the gateway's."""
     from probe_exporter.tedapi_access import tedapi_address
 
     section = gateway.tedapi
@@ -93,7 +93,7 @@ def _elsewhere(gateway: GatewayConfig) -> GatewayConfig | None:
 
 
 def _describe(error: Exception) -> str:
-    """One line about what `_fetch` raised; a mistake of ours goes on."""
+    """Return one line about an error that `_fetch` raised; raise any error that is not of a gateway or a file."""
     if isinstance(error, OSError):
         return describe_system_error(error)
     if isinstance(error, GatewayError):

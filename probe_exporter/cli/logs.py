@@ -72,7 +72,7 @@ def _level(record: logging.LogRecord) -> str:
 
 
 def _fields(record: logging.LogRecord) -> Iterator[tuple[str, Any]]:
-    """What the log call gave as ``extra``, and the exception."""
+    """The fields that the log call passed as ``extra``, and the exception."""
     for key, value in vars(record).items():
         if key not in _STANDARD and not key.startswith("_") and value is not None:
             yield key, value
@@ -122,7 +122,7 @@ class LogfmtFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line."""
+    """A formatter that writes a JSON object on each line."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The line."""

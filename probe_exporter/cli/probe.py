@@ -99,7 +99,7 @@ def _probe(config: Config, names: list[str], module: str | None, timeout: float 
 
 
 def summary(results: list[ProbeResult], seconds: float) -> str:
-    """One line over many targets: how many answered, and why the others did not."""
+    """Return a summary of many targets in a line: how many answered, and why the others did not."""
     reasons = Counter(result.reason or "unknown" for result in results if not result.success)
     words = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common())
     failed = sum(reasons.values())

@@ -109,7 +109,7 @@ def _record(config: Config, name: str, timeout: float) -> dict[str, Any]:
 
 
 def entry(name: str, fetched: Fetched, scrubber: Scrubber) -> dict[str, Any]:
-    """One answer: its status, its kind, how many seconds it took, and its scrubbed body; a text where it is no JSON."""
+    """Return the record of an answer: status, kind, seconds, and the scrubbed body (text if it is not JSON)."""
     answer = fetched.answer
     assert answer is not None
     kind = answer.headers.get("content-type", "").partition(";")[0].strip()

@@ -12,7 +12,7 @@ from probe_exporter.probe import ProbeResult
 
 
 def as_exposition(results: Sequence[ProbeResult], openmetrics: bool) -> str:
-    """What Prometheus reads. Several gateways share the families, told apart by a label ``target``."""
+    """Return the text format of Prometheus. Several gateways share the families, told apart by a label ``target``."""
     metrics: Iterable[FilledMetric] = results[0].metrics if len(results) == 1 else merge(results)
     return exposition(metrics, openmetrics)
 
@@ -36,7 +36,7 @@ def merge(results: Iterable[ProbeResult]) -> list[FilledMetric]:
 
 
 def as_json(results: Iterable[ProbeResult]) -> str:
-    """One object a target, in a list."""
+    """Return a list with an object for each target."""
     return json.dumps([_object(result) for result in results], indent=2, ensure_ascii=False) + "\n"
 
 
@@ -65,7 +65,7 @@ def _object(result: ProbeResult) -> dict[str, Any]:
 
 
 def as_table(results: Iterable[ProbeResult]) -> str:
-    """One line a target: its state, its charge as Tesla's app shows it, and power in kilowatts, for people."""
+    """Return a line for each target: its state, its charge as Tesla's app shows it, and power in kilowatts."""
     rows = [_HEADINGS, *(_row(result) for result in results)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS))]
     return "".join(

@@ -164,7 +164,7 @@ def gateway_name(index: int) -> str:
 
 
 def _system(scenario: str, index: int) -> System:
-    """What stands behind the gateway with an index from 0. Raises Refusal for a scenario that does not exist."""
+    """Return the system of the gateway with this index, from 0. Raises Refusal if the scenario does not exist."""
     from probe_exporter.simulator import LivingSite
     from probe_exporter.simulator.strategies import following, villa_tariff
 

@@ -1,4 +1,4 @@
-"""What TEDAPI answers, in a record: asked once, scrubbed, and read back."""
+"""The answers of TEDAPI in a record: requested once, scrubbed, and read back."""
 
 from __future__ import annotations
 

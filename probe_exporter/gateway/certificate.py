@@ -1,4 +1,4 @@
-"""What stands in a gateway's certificate, for people to read: nothing here decides whom to trust."""
+"""The contents of a gateway's certificate, for display: trust is decided elsewhere."""
 
 from __future__ import annotations
 

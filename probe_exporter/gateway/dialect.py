@@ -1,4 +1,4 @@
-"""How requests are made and answers are read: the part of an endpoint that depends on the interface it belongs to.
+"""Making requests and reading answers: the part of an endpoint that depends on its interface.
 
 A fetch moves bytes over connections and knows none of this. The owner interface is the first dialect; another one
 may use other methods, bodies and encodings, and may sign a request at the moment when it is sent.

@@ -25,7 +25,7 @@ SLOW_PER_PROBE = 2
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One path of the allow-list. ``name`` is the value of the label ``endpoint``.
+    """A path of the allow-list. ``name`` is the value of the label ``endpoint``.
 
     ``dialect`` makes its requests and reads its answers; in that of the owner ``name`` is the path below ``/api/``.
     """

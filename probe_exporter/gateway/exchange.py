@@ -18,7 +18,7 @@ _TELLTALE: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What holds for those who wait now. Times are in seconds of `time.monotonic`, durations in seconds.
+    """The limits for the clients that wait now. Times are in seconds of `time.monotonic`, durations in seconds.
 
     ``deadline`` is when the most patient of them leaves. From ``public_from`` on they no longer wait for a login alone:
     what is public is asked beside it. A connection that cannot be made is tried again until ``retry_until``.
@@ -35,7 +35,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """What became of one endpoint: a document, or an error. ``read_at`` is in Unix seconds.
+    """The result of a request to an endpoint: a document, or an error. ``read_at`` is in Unix seconds.
 
     ``duration`` is in seconds, None where no request was sent.
     """
@@ -49,7 +49,7 @@ class Fetched:
 
 
 class Demand(Protocol):
-    """What a fetch is for: it says what to ask, for how long, and takes what arrives."""
+    """The purpose of a fetch: it chooses the endpoints and the time limit, and takes the answers."""
 
     def limits(self) -> Limits | None:
         """Return what holds for those who wait now, None where nobody waits."""
@@ -86,7 +86,7 @@ class Demand(Protocol):
 
 @dataclass(slots=True)
 class Exchange:
-    """One request under way on one connection; ``endpoint`` is None for a login.
+    """A request under way on a connection; ``endpoint`` is None for a login.
 
     ``repeated`` is true after a renewal of the session, ``revived`` after a dead connection.
     """

@@ -1,4 +1,4 @@
-"""One fetch: endpoints of one gateway over a few connections, in one thread.
+"""A fetch: endpoints of one gateway over a few connections, in one thread.
 
 The loop moves bytes and watches the clock. What is asked is decided by whoever demands it, how a request is made and
 an answer is read by the endpoint's dialect, and what a refusal means by the session. As soon as an answer is whole,

@@ -1,4 +1,4 @@
-"""What is remembered of the logins at one address, and what it belongs to."""
+"""The history of the logins at one address, and the credentials that it belongs to."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _TOKEN_CHARACTERS: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnop
 
 @dataclass(slots=True)
 class LoginRecord:
-    """What is remembered of the logins at one address. Times are monotonic seconds of the clock in use.
+    """The history of the logins at one address. Times are monotonic seconds of the clock in use.
 
     It belongs to the address: a gateway that is renamed, or removed and added again, keeps it, and of other credentials
     it keeps the time of the last login. ``credentials`` are those it was made with, None while it is new.

@@ -1,4 +1,4 @@
-"""When each endpoint of one gateway is asked: tiers, order, rests, and what is remembered of the last request.
+"""The schedule of a gateway's endpoints: tiers, order, rests, and the result of the last request.
 
 Times are monotonic seconds of the clock in use.
 """
@@ -47,7 +47,7 @@ _OTHERS_ANSWER: Final = 60.0
 
 @dataclass(slots=True)
 class Entry:
-    """What is remembered of one endpoint.
+    """The history of one endpoint.
 
     ``asked`` is when its last request ended, ``error`` why it failed, None where it was answered.
     ``hangs`` and ``busy`` count the hangs and the 503 in a row, the latter since ``busy_since``.

@@ -71,7 +71,7 @@ class Session:
 
     @property
     def record(self) -> LoginRecord:
-        """What is remembered of the logins."""
+        """The history of the logins."""
         return self._record
 
     def open(self) -> None:

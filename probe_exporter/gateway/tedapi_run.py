@@ -61,7 +61,7 @@ _HANGS: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What became of one question. ``at`` is monotonic, ``read_at`` Unix seconds; ``duration`` is of the request.
+    """The result of one question. ``at`` is monotonic, ``read_at`` Unix seconds; ``duration`` is of the request.
 
     ``reading`` is the last one that arrived, taken ``at``; ``error`` is of the last request, None where it was good.
     """
@@ -76,7 +76,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class _Due:
-    """One question to one device, and the name under which its answer is kept."""
+    """A question to a device, and the name under which its answer is kept."""
 
     question: Question
     din: Din | None
@@ -136,7 +136,7 @@ class TedapiRun:
         return waits
 
     def _expected(self) -> float:
-        """How many seconds the questions of a minute took last."""
+        """The seconds that the questions of a minute took last."""
         return sum(
             asked.duration or 0.0 for name, asked in self._kept.items() if TIERS[_question(name)] == "medium"
         )
@@ -155,7 +155,7 @@ class TedapiRun:
             self._changed.wait_for(lambda: not self._running, max(0.0, deadline - time.monotonic()))
 
     def answers(self) -> dict[str, Asked]:
-        """What is known of each question by its name, readings that are too old left out."""
+        """The last result of each question by its name, without readings that are too old."""
         now = self._clock.monotonic()
         with self._changed:
             found = dict(self._kept)
@@ -194,7 +194,7 @@ class TedapiRun:
         return now >= self._rest_until and next(self._due(now), None) is not None
 
     def _due(self, now: float) -> Iterator[_Due]:
-        """What is due, in this order: the configuration tells of followers, and which pack is inside."""
+        """The questions that are due. The configuration comes first: it lists followers, and the pack inside."""
         questions = (Question.CONFIG, Question.CONTROLLER, Question.COMPONENTS, Question.SYSTEM)
         for question in questions:
             if self._is_due(question.value, question, now):
@@ -301,7 +301,7 @@ class TedapiRun:
     # Failures
 
     def _rest(self, error: GatewayError) -> None:
-        """How long nothing is asked after this error."""
+        """The seconds without a request after this error."""
         now = self._clock.monotonic()
         if isinstance(error, (RateLimitError, BusyError)):
             rest = max(BUSY_REST, error.retry_after or 0.0)
@@ -317,7 +317,7 @@ class TedapiRun:
         self._rest_until = now + rest
 
     def _tell(self, failure: GatewayError | None) -> None:
-        """One line when TEDAPI begins to fail, fails for another reason, or works again."""
+        """Log a line when TEDAPI begins to fail, fails for another reason, or works again."""
         before = self.error
         if failure is not None and (before is None or str(before) != str(failure)):
             log.warning("%s: TEDAPI (%s): %s", self._name, failure.reason, failure)

@@ -1,4 +1,4 @@
-"""One conversation with a gateway by TEDAPI: its connection, its DIN, and one question at a time."""
+"""A conversation with a gateway by TEDAPI: its connection, its DIN, and one question at a time."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ _LONGEST_POLL: Final = 3600.0
 
 
 def _context() -> ssl.SSLContext:
-    """One context for all connections: loading the system's authorities costs milliseconds and helps nobody."""
+    """Return the context of all connections, without the system's authorities: loading them costs milliseconds."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -53,7 +53,7 @@ _CONTEXT: Final = _context()
 
 
 class Connection:
-    """One TLS connection to a gateway, non-blocking once it stands.
+    """A TLS connection to a gateway, non-blocking once it is established.
 
     TLS reads from memory, and what is in memory is one read of the socket: the caller looks at the clock between two
     steps. `SSLSocket.recv` goes on as long as records without data arrive: a flood of KeyUpdate held it for 90 s.

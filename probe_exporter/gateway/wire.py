@@ -60,7 +60,7 @@ def request(
 
 
 class _State(Enum):
-    """What the next byte belongs to."""
+    """The part of the answer that the next byte belongs to."""
 
     HEAD = auto()
     """A status line and headers, of an interim answer or of the final one."""

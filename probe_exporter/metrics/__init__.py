@@ -1,4 +1,4 @@
-"""What is exported of a gateway: `CATALOGUE` has every family of it, declared once."""
+"""The metrics of a gateway: `CATALOGUE` has every family, declared once."""
 
 from __future__ import annotations
 

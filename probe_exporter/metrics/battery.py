@@ -33,7 +33,7 @@ def _battery(
     value: Callable[[Battery], float | None],
     kind: Literal["gauge", "counter"] = "gauge",
 ) -> Family:
-    """One sample a battery; a disabled battery has no measurements."""
+    """Yield a sample for each battery; a disabled battery has no measurements."""
 
     def samples(system: SystemStatus) -> Iterator[Sample]:
         for battery in system.batteries:
@@ -45,7 +45,7 @@ def _battery(
 
 
 def _state(name: str, documentation: str, word: Callable[[Battery], str | None]) -> Family:
-    """One sample of 1 a battery, its state in a label, as the Go exporter has it."""
+    """Yield a sample of 1 for each battery with its state in a label, as the Go exporter has it."""
 
     def samples(system: SystemStatus) -> Iterator[Sample]:
         for battery in system.batteries:

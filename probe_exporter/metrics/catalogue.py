@@ -19,7 +19,7 @@ Sample = tuple[tuple[str, ...], float]
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """One metric family.
+    """A metric family.
 
     ``endpoint`` is the endpoint it comes from (path without ``/api/``), which is the unit of failure;
     ``collector`` the subject that a module switches on and off; ``hardware`` says which gateways and firmware have it.

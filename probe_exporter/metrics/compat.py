@@ -1,4 +1,4 @@
-"""What the Go exporter's users find at ``metrics_path``: its label ``tyoe``, and no counter at zero."""
+"""Compatibility with the Go exporter at ``metrics_path``: its label ``tyoe``, and counters of zero left out."""
 
 from __future__ import annotations
 

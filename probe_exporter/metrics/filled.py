@@ -27,7 +27,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Heading:
-    """What all samples of a family share. ``text`` and ``openmetrics`` are its lines HELP and TYPE.
+    """The text that all samples of a family share. ``text`` and ``openmetrics`` are its lines HELP and TYPE.
 
     ``family`` is the name without the counter's ``_total``. ``line`` is the form of a sample; where the label
     ``optional`` is empty, ``short`` is, without it.
@@ -76,7 +76,7 @@ def _line(name: str, labels: tuple[str, ...], shown: tuple[str, ...]) -> Line:
 
 @final
 class FilledMetric(Metric):
-    """One family with its values, as prometheus_client's registry and generators take it.
+    """A family with its values, as prometheus_client's registry and generators take it.
 
     Its samples are made only for those who ask: hundreds of objects a probe, which our own renderer does without.
     """

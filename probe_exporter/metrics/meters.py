@@ -51,7 +51,7 @@ def _sum(
     kind: Kind = "gauge",
     hardware: str = "all",
 ) -> Family:
-    """One sample a category."""
+    """Yield a sample for each category."""
 
     def samples(aggregates: Aggregates) -> Iterator[Sample]:
         for category in aggregates.categories:
@@ -99,7 +99,7 @@ def _device(
     kind: Kind = "gauge",
     hardware: str | None = None,
 ) -> Family:
-    """One sample a meter."""
+    """Yield a sample for each meter."""
 
     def samples(meters: Meters) -> Iterator[Sample]:
         for category, device in meters:
@@ -113,7 +113,7 @@ def _device(
 def _measured(
     name: str, documentation: str, value: Callable[[Measurements], float | None], kind: Kind = "gauge"
 ) -> Family:
-    """One sample a meter, of what sums and meters have alike."""
+    """Yield a sample for each meter, for a quantity that sums have as well."""
     return _device(name, documentation, lambda device: value(device.measured), kind)
 
 
@@ -124,7 +124,7 @@ def _phase(
     kind: Kind = "gauge",
     hardware: str | None = None,
 ) -> Family:
-    """One sample a phase that the meter measures."""
+    """Yield a sample for each phase that the meter measures."""
 
     def samples(meters: Meters) -> Iterator[Sample]:
         for category, device in meters:
@@ -137,7 +137,7 @@ def _phase(
 def _transformer(
     name: str, documentation: str, flags: Callable[[MeterDevice], tuple[bool | None, ...]]
 ) -> Family:
-    """One sample a current transformer."""
+    """Yield a sample for each current transformer."""
 
     def samples(meters: Meters) -> Iterator[Sample]:
         for category, device in meters:

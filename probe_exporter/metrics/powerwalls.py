@@ -28,7 +28,7 @@ _STOPPED = Source("powerwalls", _believable, f" Only while the site master is st
 
 
 def _powerwall(name: str, documentation: str, value: Callable[[Powerwall], float | None]) -> Family:
-    """One sample a Powerwall."""
+    """Yield a sample for each Powerwall."""
 
     def samples(inventory: Powerwalls) -> Iterator[Sample]:
         for powerwall in inventory.powerwalls:

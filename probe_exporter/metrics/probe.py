@@ -11,7 +11,7 @@ from probe_exporter.metrics.filled import FilledMetric, heading
 
 @dataclass(frozen=True, slots=True)
 class EndpointOutcome:
-    """How one endpoint fares: its last request, and the age in seconds of the reading that is kept of it.
+    """The state of an endpoint: its last request, and the age in seconds of the reading that is kept of it.
 
     ``up`` is None where it was never asked, ``age`` where nothing is kept, ``reason`` where its last request was
     answered. ``unknown`` counts the words that no known firmware says.
@@ -28,7 +28,7 @@ class EndpointOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a probe says of itself. Durations in seconds, ``certificate_end`` in Unix seconds, None where unknown."""
+    """The facts about a probe itself. Durations in seconds, ``certificate_end`` in Unix seconds, None where unknown."""
 
     success: bool
     reason: str | None

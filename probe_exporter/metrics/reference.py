@@ -169,7 +169,7 @@ def as_json() -> str:
 
 
 def text() -> str:
-    """One line a metric."""
+    """Return a line for each metric."""
     lines = []
     for entry in _entries():
         labels = "{" + ",".join(entry.labels) + "}" if entry.labels else ""

@@ -1,4 +1,4 @@
-"""Where metrics come from: an endpoint and its reading, and the forms of families that are made of one reading.
+"""The sources of metrics: an endpoint and its reading, and the forms of families that are made of one reading.
 
 A family made here yields nothing where its endpoint gave nothing.
 """
@@ -78,7 +78,7 @@ class Source(Generic[Reading]):
         word: Callable[[Reading], str | None],
         hardware: str | None = None,
     ) -> Family:
-        """One sample of 1 with a word in its label, none for an empty word."""
+        """Yield a sample of 1 with the word in its label; an empty word has no sample."""
 
         def samples(reading: Reading) -> Iterable[Sample]:
             said = word(reading)

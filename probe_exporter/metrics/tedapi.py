@@ -1,4 +1,4 @@
-"""How families that come from TEDAPI are declared: those of its own, and twins of families of the owner interface."""
+"""The declaration of families from TEDAPI: its own ones, and twins of families of the owner interface."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PACKS = Source("tedapi/components", lambda readings: readings.packs or None, MIN
 
 @dataclass(frozen=True, slots=True)
 class Twin:
-    """What TEDAPI tells of a family that is declared elsewhere. ``origin`` are the fields it comes from."""
+    """The values from TEDAPI for a family that is declared elsewhere. ``origin`` lists the source fields."""
 
     name: str
     endpoint: str

@@ -28,7 +28,7 @@ def _inverters(units: _Units) -> Iterator[tuple[str, HybridInverter]]:
 
 
 def _inverter(name: str, documentation: str, value: Callable[[HybridInverter], float | None]) -> Family:
-    """One sample a Powerwall 3."""
+    """Yield a sample for each Powerwall 3."""
 
     def samples(units: _Units) -> Iterator[Sample]:
         for serial, inverter in _inverters(units):

@@ -47,7 +47,7 @@ def _temperatures(readings: Readings) -> Iterator[Sample]:
 
 
 def _unit(name: str, documentation: str, value: Callable[[Components], float | None]) -> Family:
-    """One sample a Powerwall 3."""
+    """Yield a sample for each Powerwall 3."""
 
     def samples(units: _Units) -> Iterator[Sample]:
         for unit in units:

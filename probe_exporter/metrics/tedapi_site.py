@@ -23,7 +23,7 @@ from probe_exporter.readings.tedapi_system import SystemInfo
 
 
 def _line(name: str, documentation: str, value: Callable[[ContactorLine], float | None]) -> Family:
-    """One sample a phase that is there."""
+    """Yield a sample for each phase that is connected."""
 
     def samples(controller: Controller) -> Iterator[Sample]:
         for line in controller.lines:

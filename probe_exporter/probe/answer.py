@@ -31,7 +31,7 @@ _LOGIN_OPEN: Final = "the gateway has not answered the login yet"
 
 @dataclass(frozen=True, slots=True)
 class _Snapshot:
-    """What was remembered at one moment. ``now`` is in monotonic seconds of the clock in use."""
+    """The memory of a gateway at one moment. ``now`` is in monotonic seconds of the clock in use."""
 
     now: float
     fresh: frozenset[str]
@@ -125,7 +125,7 @@ def _snapshot(site: Site, current: Round, clock: Clock) -> _Snapshot:
 
 
 def _outcome(entry: Entry, kept: Kept | None, site: Site, now: float) -> EndpointOutcome:
-    """How one endpoint fares. It is up while its last request was answered and the answer is young enough to show."""
+    """The state of an endpoint. It is up while its last request was answered and the answer is young enough to show."""
     endpoint = entry.endpoint
     forbidden = not endpoint.core and site.gateway.session.forbids(endpoint)
     asked = entry.asked is not None or entry.error is not None
@@ -143,7 +143,7 @@ def _outcome(entry: Entry, kept: Kept | None, site: Site, now: float) -> Endpoin
 def _interfaces(
     site: Site, fresh: dict[str, Kept], tedapi: TedapiSide | None
 ) -> tuple[tuple[str, bool], ...]:
-    """Which of the interfaces that are configured answer. What anybody may read says nothing of a session."""
+    """Return which configured interfaces answer. Public endpoints do not count: they prove no session."""
     found: list[tuple[str, bool]] = []
     session = site.gateway.session
     if session.has_password or tedapi is None:
@@ -228,7 +228,7 @@ def _word(site: Site, fresh: dict[str, Kept], success: bool) -> Word:
 
 
 def _certificate_end(site: Site) -> float | None:
-    """When the gateway's certificate expires, in Unix seconds; parsed once, None before the first connection."""
+    """The expiry of the gateway's certificate in Unix seconds; parsed once, None before the first connection."""
     memory, certificate = site.memory, site.gateway.certificate
     if certificate is not None and certificate != memory.certificate:
         facts = read_certificate(certificate)

@@ -1,4 +1,4 @@
-"""What is remembered of one gateway between probes."""
+"""The memory of one gateway between probes."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Kept:
 
 @dataclass(slots=True)
 class Memory:
-    """What is remembered of one gateway between probes.
+    """The memory of one gateway between probes.
 
     ``lock`` is held for moments only: by the thread of the run, which writes, and by whoever makes an answer.
     ``run`` is the run under way, None where nobody waits and nothing is read.

@@ -1,4 +1,4 @@
-"""How long a client waits for its answer."""
+"""The time that a client waits for its answer."""
 
 from __future__ import annotations
 

@@ -143,7 +143,7 @@ def _aged(result: ProbeResult, seconds: float) -> ProbeResult:
 
 
 def _log_change(site: Site, before: ProbeResult | None, now: ProbeResult) -> None:
-    """One line when a gateway starts to fail, fails for another reason, or recovers; the rest is for debug."""
+    """Log a line when a gateway starts to fail, fails for another reason, or recovers; the rest is for debug."""
     previous = before.reason if before is not None else None
     if now.reason is not None and now.reason != previous:
         log.warning("probe failed (%s): %s", now.reason, now.error)

@@ -1,4 +1,4 @@
-"""What a probe brought."""
+"""The result of a probe."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Word = Literal["ok", "stopped", "waiting to log in", "failing"]
 
 @dataclass(frozen=True, slots=True)
 class PastProbe:
-    """One line of a gateway's history. ``started`` in Unix seconds, ``duration`` in seconds."""
+    """A line of a gateway's history. ``started`` in Unix seconds, ``duration`` in seconds."""
 
     started: float
     duration: float
@@ -26,7 +26,7 @@ class PastProbe:
 
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
-    """What one probe brought.
+    """The result of one probe.
 
     ``started`` is in Unix seconds; ``error`` is one sentence on what is wrong and what to do, None on success;
     ``log`` tells the probe step by step, without secrets. ``metrics`` is empty in the results a site remembers.
@@ -61,5 +61,5 @@ class ProbeResult:
 
     @property
     def endpoints(self) -> tuple[EndpointOutcome, ...]:
-        """How each endpoint of the module's collectors fares."""
+        """The state of each endpoint of the module's collectors."""
         return self.verdict.endpoints

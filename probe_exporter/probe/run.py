@@ -73,7 +73,7 @@ class Waiter:
 
 @dataclass(slots=True, eq=False)
 class Round:
-    """What happens while somebody waits, until nobody does or everything has been read.
+    """The time while clients wait, until the last one leaves or everything has been read.
 
     ``asked`` are the endpoints that were asked in it and when, ``fresh`` those that answered since the answer before it
     had left. ``cause`` is the error that left nothing for those who waited, None where there was none.
@@ -311,7 +311,7 @@ class Run:
                 self._memory.kept[name] = self._judged(kept)
 
     def _tell_firmware(self, kept: Kept) -> None:
-        """One line for a change of firmware."""
+        """Log a line for a change of firmware."""
         before = self._memory.kept.get("status")
         if kept.endpoint.name != "status" or before is None:
             return
@@ -327,7 +327,7 @@ class Run:
                 log.info("%s: %s says %r, which this release does not know", self._site.name, name, word)
 
     def _resort(self, current: Round | None) -> None:
-        """Where the site master answers nothing, ask what a stopped one still answers, whatever its tier."""
+        """If the site master answers nothing, request the endpoints that a stopped one answers, whatever their tier."""
         if current is None or current.fresh.intersection(SITE_MASTER):
             return
         todo = {endpoint.name for endpoint in self._todo}

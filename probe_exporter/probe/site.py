@@ -1,4 +1,4 @@
-"""One configured gateway: its configuration, its client, its memory."""
+"""A configured gateway: its configuration, its client, its memory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from probe_exporter.probe.result import PastProbe, ProbeResult
 
 
 class Site:
-    """One configured gateway: its configuration, its client, its memory."""
+    """A configured gateway: its configuration, its client, its memory."""
 
     def __init__(
         self,

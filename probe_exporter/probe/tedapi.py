@@ -120,7 +120,7 @@ class TedapiSide:
         return self._held
 
     def outcomes(self, shown: bool) -> Iterator[EndpointOutcome]:
-        """How each question fares."""
+        """The state of each question."""
         now = self._clock.monotonic()
         for name, asked in self._run.answers().items():
             yield _outcome(name, asked, now, shown)

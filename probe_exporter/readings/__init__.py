@@ -1,4 +1,4 @@
-"""What a gateway said, as typed values in base units. Gateway field names stop in this package."""
+"""The answers of a gateway as typed values in base units. Gateway field names stop in this package."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ HIDDEN: Final = 5.0
 
 
 def app_ratio(percent: float | None) -> float | None:
-    """What the app shows for ``percent`` of the whole pack, as a ratio between 0 and 1."""
+    """Return the charge that the app shows for ``percent`` of the whole pack, as a ratio between 0 and 1."""
     if percent is None:
         return None
     return min(max((percent - HIDDEN) / (100.0 - HIDDEN), 0.0), 1.0)

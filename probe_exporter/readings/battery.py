@@ -50,7 +50,7 @@ def parse_soe(payload: Payload, read_at: float) -> Charge:
 
 @dataclass(frozen=True, slots=True)
 class Battery:
-    """One battery block. A disabled one has no measurements.
+    """A battery block. A disabled one has no measurements.
 
     ``power`` is + while discharging, on the AC side; ``current`` is on the DC side and + while charging.
     ``disabled_reasons`` is None where the gateway does not say.
@@ -81,7 +81,7 @@ class Battery:
 
     @property
     def charge_ratio(self) -> float | None:
-        """How full this battery is."""
+        """The charge of this battery, a ratio."""
         if self.remaining_energy is None or self.full_energy is None or self.full_energy < 1.0:
             return None
         return self.remaining_energy / self.full_energy
@@ -192,7 +192,7 @@ def _solar_limit(watts: float | None) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One check of a diagnostic."""
+    """A check of a diagnostic."""
 
     name: str
     state: str | None
@@ -209,7 +209,7 @@ class Diagnostic:
 
 @dataclass(frozen=True, slots=True)
 class Powerwall:
-    """One Powerwall of the inventory. ``reconnection_time`` is in seconds.
+    """A Powerwall of the inventory. ``reconnection_time`` is in seconds.
 
     The grid state, the reconnection time and the diagnostics mean nothing while the site master runs.
     """

@@ -63,7 +63,7 @@ from probe_exporter.readings.tedapi_system import SystemInfo, parse_system_info
 
 @dataclass(slots=True)
 class Readings:
-    """What the endpoints of one gateway said; None where nothing is at hand.
+    """The readings of the endpoints of one gateway, None where there is no reading.
 
     ``by_tedapi`` names the endpoints of the owner interface whose families come from TEDAPI: for as long as the
     configuration holds, never from one probe to the next. ``tedapi_followers`` are the units behind the leader.
@@ -118,7 +118,7 @@ class Readings:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What one document said. ``value`` is None where nothing in it was usable.
+    """The reading of one document. ``value`` is None where nothing in it was usable.
 
     ``unknown`` are the words in it that no known firmware says, in the order met.
     """
@@ -129,7 +129,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class _Form:
-    """Where the value of an endpoint belongs, how it is parsed, and what no document parses to."""
+    """The place of an endpoint's value in `Readings`, its parser, and its value without a document."""
 
     attribute: str
     parse: Callable[[Payload, float], object]
@@ -173,7 +173,7 @@ ATTRIBUTES: dict[str, str] = {endpoint: form.attribute for endpoint, form in _FO
 
 
 def read(endpoint: str, document: object, read_at: float) -> Reading:
-    """What a decoded JSON ``document`` from ``endpoint`` says; ``read_at`` is Unix seconds.
+    """Return the reading of a decoded JSON ``document`` from ``endpoint``; ``read_at`` is in Unix seconds.
 
     Never raises on content; KeyError for an endpoint that is not in the table.
     """

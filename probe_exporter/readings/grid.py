@@ -29,7 +29,7 @@ class GridStatus:
 
     @property
     def connected(self) -> bool | None:
-        """Whether the house hangs on the grid; transitions do not count."""
+        """Return True if the house is connected to the grid; a transition does not count."""
         return self.state == GRID_CONNECTED if self.state else None
 
 
@@ -40,7 +40,7 @@ def parse_grid_status(payload: Payload, read_at: float) -> GridStatus:
 
 @dataclass(frozen=True, slots=True)
 class GridFault:
-    """One entry of the list of grid faults, which stays there for weeks. ``happened`` in Unix seconds.
+    """An entry of the list of grid faults, which stays there for weeks. ``happened`` in Unix seconds.
 
     ``frequency`` in Hz and ``voltage`` in V are what was measured where the alert is about one of them.
     """

@@ -1,4 +1,4 @@
-"""What the meters measure: the sums by category (site, battery, load, solar …), and meter by meter.
+"""The measurements of the meters: the sums by category (site, battery, load, solar …), and meter by meter.
 
 Energies are in joules, times in Unix seconds. Directions are the gateway's: see each class.
 """
@@ -21,7 +21,7 @@ _NANOSECONDS: Final = 1e9
 
 @dataclass(frozen=True, slots=True)
 class Measurements:
-    """What the sum of a category, or one meter, says of itself.
+    """The measurements of the sum of a category, or of one meter.
 
     W, var, VA, Hz, J, V, A; ``frequency`` is None where the meter does not measure it (the gateway says 0), and a
     current where it says 0 beside more than 100 VA. ``communicated`` is when the meter last answered.
@@ -70,7 +70,7 @@ def _any(measured: Measurements) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Category:
-    """One category. Site: + is from the grid; battery: + is discharging; load: + is use; solar: + is production.
+    """A category. Site: + is from the grid; battery: + is discharging; load: + is use; solar: + is production.
 
     ``phase_communicated`` pairs a quantity (voltage, power, energy) with when it was last measured by phase;
     ``timeout`` is in seconds.
@@ -125,7 +125,7 @@ PhaseValues = tuple[tuple[str, float], ...]
 
 @dataclass(frozen=True, slots=True)
 class MeterDevice:
-    """One meter. A solar meter counts production as ``imported``, the other way round from the sums.
+    """A meter. A solar meter counts production as ``imported``, the other way round from the sums.
 
     ``enabled`` and ``inverted`` are those of current transformers 1 to 4. ``exported`` and ``imported`` of a phase are
     in J. ``distinct_id`` is the id where other meters of the category have the same type and serial, as the current
@@ -262,7 +262,7 @@ def _currents(readings: Payload, meter_type: str, connected: frozenset[str]) -> 
 
 @dataclass(frozen=True, slots=True)
 class MetersStatus:
-    """What the gateway says of its meters: ``state`` is "ok" or the complaint."""
+    """The state of the meters by the gateway: ``state`` is "ok" or the complaint."""
 
     state: str | None
     errors: float | None

@@ -11,7 +11,7 @@ NETWORK_STATES = ("DeviceStateReady",)
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """One interface. ``state`` and ``signal`` (0 to 100) are None while it is inactive.
+    """An interface. ``state`` and ``signal`` (0 to 100) are None while it is inactive.
 
     ``name`` may be the owner's SSID; ``stand_in`` is what is shown where that shall not be.
     """

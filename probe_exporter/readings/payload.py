@@ -77,7 +77,7 @@ def clean(text: str) -> str:
 
 
 class Payload:
-    """One JSON value and the accessors for its fields.
+    """A JSON value and the accessors for its fields.
 
     ``unknown`` collects words that no known firmware says (see `word`); children share their parent's list.
     """
@@ -93,12 +93,12 @@ class Payload:
 
     @property
     def is_object(self) -> bool:
-        """Whether this is a JSON object."""
+        """Return True if this is a JSON object."""
         return isinstance(self._value, dict)
 
     @property
     def is_list(self) -> bool:
-        """Whether this is a JSON list."""
+        """Return True if this is a JSON list."""
         return isinstance(self._value, list)
 
     def child(self, key: str) -> Payload:
@@ -118,7 +118,7 @@ class Payload:
                 yield Payload(value, self.unknown)
 
     def length(self, key: str) -> int | None:
-        """How many elements the list under ``key`` has; None where it is no list."""
+        """Return the number of elements in the list under ``key``, None if it is not a list."""
         value = self._get(key)
         return len(value) if isinstance(value, list) else None
 

@@ -143,7 +143,7 @@ class Scrubber:
         return self._value(endpoint, "", document)
 
     def stand_in(self, text: str) -> str:
-        """What takes the place of a text."""
+        """Return the stand-in for a text."""
         return self._stand_ins.setdefault(text, f"scrubbed-{len(self._stand_ins) + 1}")
 
     def _value(self, endpoint: str, key: str, value: object) -> Any:
@@ -193,6 +193,6 @@ class Scrubber:
 
 
 def _tedapi_kind(endpoint: str) -> str:
-    """Which of the four documents of TEDAPI this is, "" for those of the owner interface."""
+    """Return the kind of this document of TEDAPI (there are four), "" for a document of the owner interface."""
     parts = endpoint.split("/")
     return parts[1] if parts[0] == "tedapi" and len(parts) > 1 else ""

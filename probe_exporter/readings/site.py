@@ -1,4 +1,4 @@
-"""What was configured when the site was built: ratings, grid code, name, solar inverters, generators.
+"""The configuration of the site by its installer: ratings, grid code, name, solar inverters, generators.
 
 The gateway says kWh and kW here; values are in J, W, V, A and Hz.
 """
@@ -102,7 +102,7 @@ def parse_site_name(payload: Payload, read_at: float) -> SiteName:
 
 @dataclass(frozen=True, slots=True)
 class SolarInverter:
-    """One configured solar inverter; ``rating`` in W."""
+    """A configured solar inverter; ``rating`` in W."""
 
     brand: str
     model: str
@@ -117,7 +117,7 @@ class Solars:
 
 
 def parse_solars(payload: Payload, read_at: float) -> Solars:
-    """What an installer typed in, not what was measured."""
+    """Return the inverters as an installer typed them in, not as measured."""
     return Solars(
         tuple(
             SolarInverter(
@@ -130,7 +130,7 @@ def parse_solars(payload: Payload, read_at: float) -> Solars:
 
 @dataclass(frozen=True, slots=True)
 class Generators:
-    """How many generators are configured, and how they are switched; None where not said."""
+    """The number of configured generators, and their switching mode; None where unknown."""
 
     count: int | None
     disconnect_type: str | None

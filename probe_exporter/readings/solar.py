@@ -30,7 +30,7 @@ SETPOINT_STATES = ("on",)
 
 @dataclass(frozen=True, slots=True)
 class PvString:
-    """One string of panels; ``name`` is the number on the inverter, from 1."""
+    """A string of panels; ``name`` is the number on the inverter, from 1."""
 
     name: str
     connected: bool | None

@@ -28,7 +28,7 @@ _VERSION = re.compile(r"([0-9]{1,9})\.([0-9]{1,9})(?:\.([0-9]{1,9}))?")
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Who the gateway is. ``uptime`` in seconds, ``start_time`` in Unix seconds.
+    """The identity of the gateway. ``uptime`` in seconds, ``start_time`` in Unix seconds.
 
     ``version_parts`` are major, minor and, where the version has one, patch.
     """
@@ -136,7 +136,7 @@ def parse_operation(payload: Payload, read_at: float) -> Operation:
 
 @dataclass(frozen=True, slots=True)
 class Problems:
-    """How many problems the gateway has found, and their names."""
+    """The number of problems that the gateway has found, and their names."""
 
     count: float | None
     names: tuple[str, ...]
@@ -188,7 +188,7 @@ def _update_state(word: str | None, details: tuple[str, ...]) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """Whether the owner has registered the system."""
+    """The registration of the system by its owner."""
 
     registered: bool | None
 

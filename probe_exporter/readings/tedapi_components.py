@@ -1,4 +1,4 @@
-"""What TEDAPI says of one Powerwall 3: its inverter with the strings of panels, its packs, its alerts. Base units.
+"""The components of a Powerwall 3 by TEDAPI: inverter with strings of panels, packs, alerts. Base units.
 
 Packs and inverter are read by their own identity, never by their place in a list alone: a slot without a serial may
 carry a plausible capacity and a wrong charge, and alerts that mean nothing (leader with follower, 2026).
@@ -30,7 +30,7 @@ _FLOWING: Final = 0.05
 
 @dataclass(frozen=True, slots=True)
 class HybridString:
-    """One string of panels; ``name`` is its letter. V, A, W; no signal tells the power."""
+    """A string of panels; ``name`` is its letter. V, A, W; no signal tells the power."""
 
     name: str
     state: str | None
@@ -45,7 +45,7 @@ class HybridString:
 
 @dataclass(frozen=True, slots=True)
 class Fan:
-    """One fan; ``name`` is its letter. ``speed`` in revolutions per minute, ``duty`` a ratio."""
+    """A fan; ``name`` is its letter. ``speed`` in revolutions per minute, ``duty`` a ratio."""
 
     name: str
     speed: float | None
@@ -82,7 +82,7 @@ class PackEnergy:
 
 @dataclass(frozen=True, slots=True)
 class HighVoltagePack:
-    """One battery pack, by the serial of its own board. Temperatures in °C, by sensor."""
+    """A battery pack, by the serial of its own board. Temperatures in °C, by sensor."""
 
     serial: str
     part_number: str
@@ -103,7 +103,7 @@ class DeviceAlert:
 
 @dataclass(frozen=True, slots=True)
 class Components:
-    """One Powerwall 3, by the ``serial`` in the DIN that was asked. Counts are of its own packs.
+    """A Powerwall 3, by the ``serial`` in the DIN that was asked. Counts are of its own packs.
 
     ``unnamed`` is the one pack of a unit whose boards tell no serial.
     """

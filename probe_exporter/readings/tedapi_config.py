@@ -1,6 +1,6 @@
-"""What TEDAPI's ``config.json`` says: blocks and expansions, reserve and mode, limits, grid code, meters. Base units.
+"""TEDAPI's ``config.json``: blocks and expansions, reserve and mode, limits, grid code, meters. Base units.
 
-The file also names the installer and the customer; nothing of that is read.
+The file also names the installer and the customer; these are not read.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _UNLIMITED: Final = 1e9 * KILOWATT
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One Powerwall by its ``serial``, and the serials of the expansions at it. The limit is in A."""
+    """A Powerwall by its ``serial``, and the serials of the expansions at it. The limit is in A."""
 
     serial: str
     part_number: str
@@ -37,7 +37,7 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class ConfiguredMeter:
-    """One meter: what it measures, its kind and serial, and which current transformers it has (a, b, c, d)."""
+    """A meter: its location, kind and serial, and its current transformers (a, b, c, d)."""
 
     category: str
     type: str
@@ -77,7 +77,7 @@ class SiteConfig:
 
     @property
     def packs(self) -> int | None:
-        """How many packs are configured: blocks and their expansions."""
+        """The number of configured packs: blocks and their expansions."""
         if self.blocks is None:
             return None
         return sum(1 + len(block.expansions) for block in self.blocks)

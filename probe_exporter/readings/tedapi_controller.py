@@ -1,4 +1,4 @@
-"""What TEDAPI's device controller says: energy, flows, contactor, meters, single boards, alerts. Base units.
+"""The reading of TEDAPI's device controller: energy, flows, contactor, meters, single boards, alerts. Base units.
 
 Slots of a bus that hold nothing say so with ``isMIA``, with zeros, or with an empty serial; nothing of them is read.
 """
@@ -34,7 +34,7 @@ _DEVICE_ALERT: Final = "_a"
 
 @dataclass(frozen=True, slots=True)
 class ContactorLine:
-    """One phase at the contactor, a to c: V and Hz on the side of the grid and of the home."""
+    """A phase at the contactor, a to c: V and Hz on the side of the grid and of the home."""
 
     phase: str
     grid_voltage: float | None
@@ -45,7 +45,7 @@ class ContactorLine:
 
 @dataclass(frozen=True, slots=True)
 class PhaseReading:
-    """One phase of a meter, a to c. W, var, A without a sign, V; the voltage is None where the line is not there."""
+    """A phase of a meter, a to c. W, var, A without a sign, V; the voltage is None where the line is not there."""
 
     phase: str
     power: float | None
@@ -56,7 +56,7 @@ class PhaseReading:
 
 @dataclass(frozen=True, slots=True)
 class DcString:
-    """One string of a Powerwall+, by its letter. V and A."""
+    """A string of a Powerwall+, by its letter. V and A."""
 
     name: str
     connected: bool | None

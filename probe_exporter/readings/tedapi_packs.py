@@ -17,7 +17,7 @@ from probe_exporter.readings.tedapi_signals import serial_of
 
 @dataclass(frozen=True, slots=True)
 class NamedPack:
-    """One pack. ``serial`` is that of the Powerwall 3 for the pack inside it, its own for an expansion.
+    """A pack. ``serial`` is that of the Powerwall 3 for the pack inside it, its own for an expansion.
 
     ``inverter`` is the serial of the Powerwall 3 that it belongs to, ``board`` what its own board says.
     """

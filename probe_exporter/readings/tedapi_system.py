@@ -1,4 +1,4 @@
-"""What TEDAPI's system information says: who the gateway is, its firmware, and an update under way. Base units."""
+"""TEDAPI's system information: the identity of the gateway, its firmware, and an update under way. Base units."""
 
 from __future__ import annotations
 

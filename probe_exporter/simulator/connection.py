@@ -1,4 +1,4 @@
-"""One connection to a simulated gateway: TLS by hand, so that it can break at every point, and requests in turn."""
+"""A connection to a simulated gateway: TLS by hand, so that it can break at every point, and requests in turn."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Host(Protocol):
 
     @property
     def counts(self) -> Counts:
-        """Where to count."""
+        """The counts that this connection adds to."""
         ...
 
     def respond(self, request: ClientRequest) -> Steps:

@@ -1,4 +1,4 @@
-"""What a simulated gateway remembers of its clients, so that tests can see how polite they are."""
+"""The counts of a simulated gateway about its clients, by which tests see how polite they are."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which function writes which document of a living site."""
+"""The functions that write the documents of a living site."""
 
 from __future__ import annotations
 

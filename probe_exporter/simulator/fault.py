@@ -1,4 +1,4 @@
-"""What a fault is: a kind, where it strikes, and how often."""
+"""The definition of a fault: its kind, its place, and its number of strikes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Phase = Literal["connect", "tls", "login", "headers", "body"]
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One way to misbehave; the fields below ``after`` matter to some kinds only.
+    """A way to misbehave; the fields below ``after`` matter to some kinds only.
 
     ``endpoint`` is a pattern such as ``meters/*``; ``*`` is every endpoint but the login, which is
     ``login/Basic`` or the phase ``login``. ``times`` is how often it strikes, None for as often as the kind says.
@@ -66,7 +66,7 @@ class FaultKind:
     keeps_answer: bool = False
 
     def phase(self, fault: Fault) -> Phase:
-        """Where ``fault`` strikes."""
+        """The phase in which ``fault`` strikes."""
         return fault.phase or self.phases[0]
 
     def place(self, fault: Fault) -> Literal["headers", "body"]:
@@ -77,7 +77,7 @@ class FaultKind:
         return "headers"
 
     def strikes(self, fault: Fault, request: ClientRequest, allowed: bool) -> bool:
-        """Whether ``fault`` is about this request; ``allowed`` says whether it carries a good token."""
+        """Return True if ``fault`` applies to this request; ``allowed`` is True if the request carries a good token."""
         if self.play is None:
             return False
         endpoint = request.endpoint

@@ -169,13 +169,13 @@ class Faults:
         self._changed()
 
     def strikes(self, fault: Fault) -> int:
-        """How often a fault in force has struck."""
+        """The number of times that a fault in force has struck."""
         return sum(active.strikes for active in self._active if active.fault is fault)
 
     # What the server asks
 
     def listening(self) -> Mode:
-        """What becomes of new connections."""
+        """The treatment of new connections."""
         kinds = {active.fault.kind for active in self._active}
         if "black_hole" in kinds:
             return "black_hole"

@@ -48,7 +48,7 @@ class Counter:
 
 @dataclass(slots=True)
 class Pack:
-    """One battery: what is in it, and what went through its inverter's terminals."""
+    """A battery: its charge, and the energy that passed its inverter's terminals."""
 
     serial: str
     part: str

@@ -33,7 +33,7 @@ class LoopThread:
 
     @property
     def here(self) -> bool:
-        """Whether the caller runs in this loop's thread."""
+        """Return True if the caller runs in this loop's thread."""
         return threading.current_thread() is self._thread
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:

@@ -17,7 +17,7 @@ MAX_HEAD: Final = 1 << 16
 
 
 class Ending(Enum):
-    """How an exchange ends other than by waiting for the next request."""
+    """The end of an exchange that does not wait for the next request."""
 
     CLOSE = "close"
     """In order: what was written arrives, then TLS and TCP are closed."""
@@ -40,7 +40,7 @@ class MalformedRequestError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ClientRequest:
-    """One request; header names are in lower case."""
+    """A request; header names are in lower case."""
 
     method: str
     path: str
@@ -55,7 +55,7 @@ class ClientRequest:
 
     @property
     def keeps_alive(self) -> bool:
-        """Whether the client wants the connection to stay."""
+        """Return True if the client wants to keep the connection."""
         return "close" not in self.headers.get("connection", "").lower()
 
 

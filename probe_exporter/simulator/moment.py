@@ -1,4 +1,4 @@
-"""One moment of a living site, and how a gateway writes times and durations."""
+"""A moment of a living site, and a gateway's notation of times and durations."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Moment:
 
     @property
     def plus(self) -> bool:
-        """Whether the solar inverter is part of a Powerwall+."""
+        """Return True if the solar inverter is part of a Powerwall+."""
         return self.profile.name == "pwplus"
 
     @property

@@ -15,7 +15,7 @@ _UNLIMITED: Final = 1.7976931348623157e308
 
 
 def meter(moment: Moment, watts: float, counter: tuple[float, float], **fields: Any) -> dict[str, Any]:
-    """One category of the aggregates. ``counter`` is exported and imported Wh."""
+    """Return a category of the aggregates. ``counter`` is exported and imported Wh."""
     reactive = fields.pop("reactive", 0.0)
     amps = fields.get("instant_average_current", 0.0)
     return {

@@ -12,7 +12,7 @@ ProfileName = Literal["pw2", "pwplus", "pw3", "legacy"]
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """One kind of system. Energies are Wh, powers W, voltages V from line to neutral, the offset hours."""
+    """A kind of system. Energies are Wh, powers W, voltages V from line to neutral, the offset hours."""
 
     name: ProfileName
     version: str

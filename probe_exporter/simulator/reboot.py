@@ -19,7 +19,7 @@ _FAULTS: Final[dict[Stage, str]] = {"refused": "refuse", "busy": "503_busy", "ze
 
 
 class Rebooting(Protocol):
-    """What a reboot needs of a gateway."""
+    """The interface of a gateway that can be rebooted."""
 
     faults: Faults
     system: System

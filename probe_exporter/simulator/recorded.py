@@ -52,7 +52,7 @@ class RecordedSystem:
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any], pace: bool = False) -> RecordedSystem:
-        """What ``probe_exporter record`` wrote. Raises ValueError for another format."""
+        """Return the system from a record of ``probe_exporter record``. Raises ValueError for another format."""
         endpoints = record.get("endpoints")
         if record.get("format") != FORMAT or not isinstance(endpoints, Mapping):
             raise ValueError(f"not a record of the format {FORMAT}")

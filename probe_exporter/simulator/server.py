@@ -27,7 +27,7 @@ _NOT_ALLOWED = refusal(405, "Method Not Allowed", "Only GET")
 
 @final
 class SimulatedGateway:
-    """One gateway on its own port of ``host``; a context manager.
+    """A gateway on its own port of ``host``; a context manager.
 
     Without ``loop`` it brings a thread of its own. ``latency`` is in seconds and may be changed at any time, as may
     ``system``, ``faults`` and ``sessions``. ``email`` is checked where it is given.
@@ -122,7 +122,7 @@ class SimulatedGateway:
 
     @property
     def counts(self) -> Counts:
-        """What clients did so far, including what has arrived this very moment."""
+        """The counts of clients so far, including requests that have arrived at this moment."""
         if self._listener is not None and self._loop is not None and not self._loop.here:
             self._loop.run(_settle())
         return self._counts

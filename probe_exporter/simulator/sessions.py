@@ -22,7 +22,7 @@ EXPIRED = refusal(401, "Unauthorized", "Token Expired")
 
 
 class Sessions:
-    """Who may ask. ``lock_after`` wrong passwords the login answers 429 to everybody until `unlock`.
+    """Access control. After ``lock_after`` wrong passwords the login answers 429 to everybody until `unlock`.
 
     ``email`` is not checked where it is None: a gateway takes it as a mere label.
     """
@@ -50,7 +50,7 @@ class Sessions:
 
     @property
     def locked(self) -> bool:
-        """Whether the login is locked."""
+        """Return True if the login is locked."""
         return self.lock_after is not None and self._bad >= self.lock_after
 
     def unlock(self) -> None:
@@ -66,7 +66,7 @@ class Sessions:
         return self._missing
 
     def knows(self, request: ClientRequest) -> bool:
-        """Whether the request carries a good token, as the cookie AuthCookie or as a bearer."""
+        """Return True if the request carries a good token, as the cookie AuthCookie or as a bearer."""
         return bool(self._tokens.intersection(_presented(request)))
 
     def login(self, request: ClientRequest) -> SimulatedAnswer:

@@ -53,7 +53,7 @@ def solar_powerwall(moment: Moment) -> dict[str, Any]:
 
 
 def _string(watts: float, number: int, share: float, volts: float) -> dict[str, Any]:
-    """One string; a dark one floats at some volts."""
+    """Return a string; a dark one floats at some volts."""
     connected = share > 0.0
     power = max(0.0, watts) * share
     measured = volts if power > 0.0 else 9.5 + number

@@ -1,4 +1,4 @@
-"""What a simulated site does beside feeding its house: a battery that follows prices, a car that feeds in."""
+"""The strategies of a simulated site beside feeding its house: a battery that follows prices, a car that feeds in."""
 
 from __future__ import annotations
 

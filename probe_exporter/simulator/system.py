@@ -1,4 +1,4 @@
-"""What a simulated gateway answers: the answer, and the interface of everything that gives answers."""
+"""The answers of a simulated gateway: the answer, and the interface of everything that gives answers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TEXT_TYPE: Final = "text/plain; charset=utf-8"
 
 @dataclass(frozen=True, slots=True)
 class SimulatedAnswer:
-    """One HTTP answer. ``headers`` come on top of what every answer carries; ``delay`` is in seconds."""
+    """An HTTP answer. ``headers`` come on top of what every answer carries; ``delay`` is in seconds."""
 
     status: int
     body: bytes
@@ -25,12 +25,12 @@ class SimulatedAnswer:
 
     @property
     def is_json(self) -> bool:
-        """Whether this is a document that a fault can spoil."""
+        """Return True if this is a document that a fault can spoil."""
         return self.status == 200 and self.content_type == JSON_TYPE
 
 
 class System(Protocol):
-    """What stands behind a gateway. `answer` is called from the server's thread alone."""
+    """The system behind a gateway. `answer` is called from the server's thread alone."""
 
     @property
     def public(self) -> frozenset[str] | None:

@@ -58,7 +58,7 @@ Key = Literal["verified", "pending"]
 
 
 class TedapiSource(Protocol):
-    """Where the documents come from."""
+    """The source of the documents."""
 
     @property
     def dins(self) -> tuple[str, ...]:
@@ -370,7 +370,7 @@ def _error(words: str) -> MessageEnvelope:
 
 
 def _field_one(body: bytes) -> bytes:
-    """What stands in field 1 of an outer message. Raises ValueError where it is not whole."""
+    """Return the contents of field 1 of an outer message. Raises ValueError where it is not whole."""
     length = shift = 0
     for place, octet in enumerate(body[1:6], 1):
         length |= (octet & 0x7F) << shift

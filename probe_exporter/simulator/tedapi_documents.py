@@ -1,4 +1,4 @@
-"""What a living Powerwall 3 says through TEDAPI: packs, strings, temperatures and configuration that fit its energy.
+"""The answers of a living Powerwall 3 by TEDAPI: packs, strings, temperatures and configuration that fit its energy.
 
 Signals are built from the names that were asked for, as a gateway does: known ones get a value, others are left out.
 """
@@ -31,7 +31,7 @@ Signals = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """One Powerwall 3 with its packs, the first of which is inside it."""
+    """A Powerwall 3 with its packs, the first of which is inside it."""
 
     din: str
     packs: tuple[Pack, ...]
@@ -107,7 +107,7 @@ def config(moment: Moment) -> dict[str, Any]:
 
 
 def system(moment: Moment) -> dict[str, Any]:
-    """What ``get_system_info`` answers, under the names that the exporter gives its fields."""
+    """Return the answer of ``get_system_info``, under the exporter's names of its fields."""
     return {
         "partNumber": moment.profile.gateway_part,
         "serialNumber": moment.serial,

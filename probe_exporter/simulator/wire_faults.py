@@ -42,7 +42,7 @@ def close_early(exchange: FaultyExchange) -> Steps:
 
 
 def drip(exchange: FaultyExchange) -> Steps:
-    """One byte at a time, from the head on or from the body on."""
+    """Send a byte at a time, from the head on or from the body on."""
     answer = exchange.answer
     start, rest = (
         (head(answer), answer.body) if exchange.place == "body" else (b"", head(answer) + answer.body)

@@ -93,7 +93,7 @@ class Prices:
 
 @dataclass(frozen=True, slots=True)
 class Tariff:
-    """What electricity costs: ``currency`` per kWh, and ``standing_charge`` in it per day (None where there is none).
+    """The price of electricity: ``currency`` per kWh, and ``standing_charge`` in it per day (None where there is none).
 
     The first entry that applies counts; the last one has no condition. ``exported`` may be empty.
     Moments are Unix seconds.

@@ -45,7 +45,7 @@ _OCTETS: Final = "application/octet-stream"
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """One request: everything that differs from one to another. ``headers`` come without Host, Accept and length."""
+    """A request: everything that differs from one to another. ``headers`` come without Host, Accept and length."""
 
     method: str
     path: str
@@ -56,7 +56,7 @@ class Outgoing:
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """One whole answer: status, headers with names in lower case, the body without gzip, when it was read (Unix s)."""
+    """A whole answer: status, headers with names in lower case, the body without gzip, its time (Unix seconds)."""
 
     status: int
     headers: Mapping[str, str]
@@ -65,7 +65,7 @@ class Incoming:
 
 
 class Channel(Protocol):
-    """One of the two ways."""
+    """A way to the gateway; there are two."""
 
     @property
     def reaches_followers(self) -> bool:
@@ -77,7 +77,7 @@ class Channel(Protocol):
         ...
 
     def document(self, question: Question, din: Din, answer: Incoming) -> dict[str, object]:
-        """What an answer says. Raises a GatewayError whose message names the cure."""
+        """Return the document of an answer. Raises a GatewayError whose message names the cure."""
         ...
 
 

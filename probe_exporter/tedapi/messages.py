@@ -46,7 +46,7 @@ def envelope(question: Question, din: Din, queries: Mapping[Question, Query]) ->
 
 
 def document(question: Question, din: Din, data: bytes) -> dict[str, object]:
-    """What the envelope ``data`` answers to ``question``, as JSON, with the ``din`` that was asked added to it.
+    """Return the answer to ``question`` in the envelope ``data`` as JSON, with the requested ``din`` added.
 
     Raises DecodeError where it is not such an answer, and another GatewayError where it is a refusal.
     """

@@ -52,7 +52,7 @@ class SigningKey:
 
 
 def _signed_bytes(asked: bytes, din: Din, expires_at: int) -> bytes:
-    """What the signature covers: tags with one octet of length each, an end mark, and the message."""
+    """The bytes that the signature covers: tags with one octet of length each, an end mark, and the message."""
     kind, domain = signed_message_pb2.SIGNATURE_TYPE_RSA, signed_message_pb2.DOMAIN_ENERGY_DEVICE
     fields = (
         (signed_message_pb2.TAG_SIGNATURE_TYPE, bytes([kind])),

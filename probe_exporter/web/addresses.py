@@ -1,4 +1,4 @@
-"""Where the exporter listens."""
+"""The addresses that the exporter listens at."""
 
 from __future__ import annotations
 

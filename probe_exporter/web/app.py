@@ -65,7 +65,7 @@ class Application:
         self._links = pages.Links(options.external_path, options.metrics_path)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request."""
+        """Answer a request."""
         if scope["type"] != "http":
             return
         request = Request.unread(scope)
@@ -225,7 +225,7 @@ class Application:
 
 
 def _debug(result: ProbeResult) -> bytes:
-    """One probe step by step, then what it gave."""
+    """Return a probe step by step, then its metrics."""
     head = [
         f"target {result.target}, module {result.module}: "
         + ("success" if result.success else f"failed ({result.reason})"),

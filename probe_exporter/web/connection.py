@@ -1,6 +1,6 @@
-"""One connection from a client: uvicorn's protocol, with the clocks that it lacks.
+"""A connection from a client: uvicorn's protocol, with the clocks that it lacks.
 
-The protocol class is no documented interface of uvicorn, so a test holds us to the parts that are used.
+The protocol class is not a documented interface of uvicorn, so a test holds us to the parts that are used.
 """
 
 from __future__ import annotations

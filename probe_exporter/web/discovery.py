@@ -20,7 +20,7 @@ def target_groups(config: Config, request: Request, options: WebOptions) -> Answ
 
 
 def _as_asked(request: Request, options: WebOptions) -> ExternalUrl:
-    """How Prometheus reaches this exporter where nobody told us: as it has just done."""
+    """Return the address by which Prometheus has just reached this exporter."""
     host = request.headers.get("host", "")
     if not HOST.fullmatch(host):
         raise BadRequestError("the Host header is no host name or address; or start with --web.external-url")

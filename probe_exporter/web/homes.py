@@ -12,7 +12,7 @@ from probe_exporter.readings import Readings
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What one gateway adds to its home. Powers in W, energies in J; None where it does not tell."""
+    """The share of a gateway in its home. Powers in W, energies in J; None where unknown."""
 
     site: Site
     answers: bool
@@ -24,7 +24,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class HomeRow:
-    """One home as a line of the page. A sum is None unless every gateway of the home tells its part."""
+    """A home as a line of the page. A sum is None unless every gateway of the home tells its part."""
 
     name: str
     members: tuple[str, ...]

@@ -42,7 +42,7 @@ class AmbiguousLengthError(BadRequestError):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request. Header names are in lower case; a repeated header is joined by commas, as HTTP means it."""
+    """A request. Header names are in lower case; a repeated header is joined by commas, as HTTP means it."""
 
     method: str
     path: str
@@ -103,7 +103,7 @@ def _query(raw: bytes) -> dict[str, list[str]]:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One answer. ``headers`` come beside the content type, the length and what every answer carries."""
+    """An answer. ``headers`` come beside the content type, the length and what every answer carries."""
 
     status: int
     body: bytes
@@ -112,7 +112,7 @@ class Answer:
 
     @classmethod
     def line(cls, status: int, text: str, **headers: str) -> Answer:
-        """One line of text. Header names are given with underscores."""
+        """Return an answer of one line of text. Header names are given with underscores."""
         named = {key.replace("_", "-"): value for key, value in headers.items()}
         return cls(status, f"{text}\n".encode(), PLAIN, named)
 

@@ -1,4 +1,4 @@
-"""Which format and encoding a client wants. Nothing a client sends raises here, or comes back in an answer."""
+"""The choice of format and encoding. No input of a client raises here, or comes back in an answer."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def choose_format(accept: str) -> Format:
 
 
 def accepts_gzip(accept_encoding: str) -> bool:
-    """Whether the client takes gzip."""
+    """Return True if the client takes gzip."""
     weights = {name: weight for name, _, weight in _choices(accept_encoding)}
     return weights.get("gzip", weights.get("*", 0.0)) > 0.0
 

@@ -1,4 +1,4 @@
-"""What the page of a gateway shows of TEDAPI: units with their packs and strings, and why it does not answer."""
+"""The part of a gateway's page about TEDAPI: units with their packs and strings, and why it does not answer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from probe_exporter.readings.tedapi_components import HybridInverter
 
 @dataclass(frozen=True, slots=True)
 class PackRow:
-    """One pack: energies in J, ``charge`` a ratio, the temperature in °C."""
+    """A pack: energies in J, ``charge`` a ratio, the temperature in °C."""
 
     serial: str
     charge: float | None
@@ -23,7 +23,7 @@ class PackRow:
 
 @dataclass(frozen=True, slots=True)
 class UnitRow:
-    """One Powerwall 3 with what it says of itself. A follower that was not asked has no inverter and no packs."""
+    """A Powerwall 3 with its own readings. A follower that was not asked has no inverter and no packs."""
 
     serial: str
     type: str

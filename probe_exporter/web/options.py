@@ -1,4 +1,4 @@
-"""How the exporter's own port is served."""
+"""The options of the exporter's own port."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PATH: Final = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
 
 @dataclass(frozen=True, slots=True)
 class ExternalUrl:
-    """How others reach this exporter. ``path`` is empty, or begins with a slash and ends without one."""
+    """The URL by which others reach this exporter. ``path`` is empty, or begins with a slash and ends without one."""
 
     scheme: str
     address: str
@@ -69,10 +69,10 @@ class WebOptions:
 
     @property
     def external_path(self) -> str:
-        """What stands before every path in links and at /sd."""
+        """The prefix of every path in links and at /sd."""
         return self.external_url.path if self.external_url is not None else self.route_prefix or ""
 
     @property
     def routes_below(self) -> str:
-        """What stands before every path that arrives here."""
+        """The prefix of every path that arrives here."""
         return self.external_path if self.route_prefix is None else self.route_prefix

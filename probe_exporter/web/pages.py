@@ -78,7 +78,7 @@ def style_sheet() -> Answer:
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """Where the links of a page lead. ``root`` stands before every path, and is empty without a proxy's path."""
+    """The targets of a page's links. ``root`` stands before every path, and is empty without a proxy's path."""
 
     root: str
     metrics_path: str
@@ -99,7 +99,7 @@ def fleet_page(fleet: Fleet, links: Links, *, reload_failed: bool = False) -> An
 
 
 def gateway_page(site: Site, links: Links) -> Answer:
-    """One gateway in detail."""
+    """Return the page of one gateway in detail."""
     return _page(
         "gateway.html",
         row=_row(site),
@@ -128,7 +128,7 @@ def _page(template: str, **values: Any) -> Answer:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One gateway as a line of the fleet. Powers in W, ``charge`` as the app shows it, ``age`` in seconds."""
+    """A gateway as a line of the fleet. Powers in W, ``charge`` as the app shows it, ``age`` in seconds."""
 
     name: str
     state: str
@@ -178,7 +178,7 @@ def _version(shown: Readings) -> str | None:
 
 
 def _readings(site: Site) -> Readings:
-    """What the last good probe brought: a gateway that is silent now still had a state."""
+    """Return the readings of the last good probe: a gateway that is silent now still had a state."""
     shown = site.last_good or site.last
     return shown.readings if shown is not None else Readings()
 
@@ -211,7 +211,7 @@ def _counts(rows: list[Row]) -> dict[str, int]:
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """One arm of the power-flow picture. ``direction`` is in, out or none, seen from the middle."""
+    """An arm of the power-flow picture. ``direction`` is in, out or none, seen from the middle."""
 
     name: str
     title: str

@@ -20,7 +20,7 @@ Read = Callable[[], Callable[[], None]]
 
 
 class Reloading:
-    """One reload at a time; ``after`` each that succeeds, a call. ``failed`` tells of the last one.
+    """Reloads, one at a time; ``after`` is called after each success. ``failed`` is True if the last one failed.
 
     A thread reads the files: those of a large fleet take seconds.
     """

@@ -1,4 +1,4 @@
-"""What the web configuration protects, as long as the exporter runs: its files are followed."""
+"""The protection of the port by the web configuration, whose files are followed while the exporter runs."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class WebSecurity:
         return Answer.line(401, "a user and a password are needed", WWW_Authenticate=challenge)
 
     def _with_headers(self, send: Send) -> Send:
-        """What sends an answer with the configured headers, which stand in place of ours of the same name."""
+        """Return a sender that adds the configured headers; they replace ours of the same name."""
         configured = self._settings.headers
         if not configured:
             return send

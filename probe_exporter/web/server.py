@@ -142,7 +142,7 @@ def serve(server: Server) -> None:
 
 
 def protocol_config(app: App) -> uvicorn.Config:
-    """What uvicorn's protocol is told where its default does not suit a long-lived server."""
+    """Return the options of uvicorn's protocol whose defaults do not suit a long-lived server."""
     return uvicorn.Config(
         app,
         http=BoundedProtocol,

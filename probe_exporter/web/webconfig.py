@@ -74,7 +74,7 @@ class TlsSettings:
 
 @dataclass(frozen=True, slots=True)
 class WebSettings:
-    """What one reading of the file said. ``users`` have bcrypt hashes; None where the file does not speak of users.
+    """The contents of the file. ``users`` have bcrypt hashes; None where the file has no such section.
 
     ``headers`` are those of every answer, their names in lower case.
     """

@@ -47,7 +47,7 @@ _PLAUSIBLE: Final = "its reading is plausible again"
 
 
 def counters(families: Iterable[Family], readings: Readings) -> dict[Key, float]:
-    """What ``families`` of counters read; of equal label sets the first wins, as it does when they are published."""
+    """Return the readings of the counters in ``families``; of equal label sets the first, which is published."""
     found: dict[Key, float] = {}
     for family in families:
         for labels, value in family.read(readings):

@@ -1,4 +1,4 @@
-"""What is doubted of a counter's reading, when it is believed all the same, and what is held back along with it.
+"""The rules of the counters: when a reading is in doubt, when it is published anyway, what is held back with it.
 
 `RULES` is the table. Energies are in joules, times in monotonic seconds.
 """
@@ -102,7 +102,7 @@ class Hold:
 
 @dataclass(slots=True)
 class Past:
-    """What is remembered of one counter.
+    """The history of one counter.
 
     ``shown`` is the value that was published last, read ``shown_at`` then; None where nothing was. ``read_at`` is the
     time of the last reading of all, ``quiet_until`` that until which another short hold is not worth a line in the log.
@@ -118,7 +118,7 @@ class Past:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What speaks for and against one reading. ``uptime`` is the gateway's in seconds, None where it tells none."""
+    """The evidence for and against a reading. ``uptime`` is the gateway's in seconds, None where it is unknown."""
 
     value: float
     at: float
@@ -140,7 +140,7 @@ class Evidence:
 
 
 def doubt(past: Past, value: float, at: float, *, derived: bool) -> Doubt | None:
-    """What is odd about a reading by itself; None where nothing is."""
+    """Return the doubt that a reading raises by itself, None where it is plausible."""
     if value < 0.0:
         return Doubt.BELOW_ZERO
     shown = past.shown
@@ -216,7 +216,7 @@ def _steady_near_zero(evidence: Evidence) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What goes with a doubt.
+    """The consequences of a doubt.
 
     ``reason`` is for the log; ``believed`` says when the reading is published all the same, and ``ending`` why;
     ``spreads`` tells that what is derived from the counter is held back too.

@@ -234,6 +234,16 @@ def check_containerfile(name: str, folder: Path) -> None:
     succeed(python_tool("hadolint"), EXAMPLES / name)
 
 
+def check_pinned_requirements(name: str, tmp_path: Path) -> None:
+    """Every package with one version and the hash of its file, and of a version that the extra takes too."""
+    text = (EXAMPLES / name).read_text(encoding="utf-8")
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    assert lines
+    for line in lines:
+        assert re.fullmatch(r"[a-z-]+==[0-9.]+ --hash=sha256:[0-9a-f]{64}", line)
+    assert "pypowerwall==0.22." in text
+
+
 def check_build_context(name: str, folder: Path) -> None:
     """Everything is left out but what the build copies."""
     lines = (EXAMPLES / name).read_text(encoding="utf-8").split("\n")
@@ -349,6 +359,7 @@ CHECKS: dict[str, Callable[[str, Path], None]] = {
     r"systemd/probe_exporter\.service": check_unit,
     r"container/Containerfile": check_containerfile,
     r"container/Containerfile\.dockerignore": check_build_context,
+    r"container/tedapi\.txt": check_pinned_requirements,
     r"compose/compose\.yaml": check_compose,
     r"compose/\.env": check_compose_environment,
     r"compose/\.gitignore": check_is_ignored,

@@ -85,7 +85,7 @@ class TedapiConfig:
 
     @property
     def own_pin(self) -> bool:
-        """True if the section says which certificate counts."""
+        """Return True if the section says which certificate counts."""
         return self.pin is not None or self.pin_missing
 
     def shown(self) -> dict[str, object]:

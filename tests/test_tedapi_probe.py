@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from probe_exporter.config import load_config
 from probe_exporter.fleet import Fleet, ProbeResult
 from probe_exporter.metrics.exposition import Format, render
 from probe_exporter.probe import Prober
-from probe_exporter.simulator import LivingSite, SimulatedGateway
+from probe_exporter.simulator import LivingSite, SimulatedGateway, make_certificate
 from probe_exporter.telemetry import Telemetry
 from probe_exporter.web.pages import Links, gateway_page
 from tests.clocks import TurnedClock
@@ -160,6 +161,24 @@ def test_a_powerwall_2_keeps_its_classic_values(tmp_path: Path) -> None:
     }
     assert lost == set()
     assert "powerwall_contactor_closed" in {name.partition("{")[0] for name in after}
+
+
+def test_both_addresses_count_for_certificates(tmp_path: Path) -> None:
+    """Pinned only if both are; the end is that of the first to expire."""
+    old = datetime.now(timezone.utc) - timedelta(days=300)
+    certificate = make_certificate(old, timedelta(days=330))
+    with home(tmp_path) as house, SimulatedGateway(house.gateway.system, certificate=certificate) as other:
+        other.tedapi = house.tedapi
+        house.entry["tedapi"]["gateway_address"] = other.address
+        house.fleet.reload(house.config())
+        result = house.probe()
+        assert up(result, "tedapi") == 1.0
+        assert value(result, "powerwall_tls_pinned") == 0.0
+        end = value(result, "powerwall_tls_certificate_not_after_timestamp_seconds")
+        assert end == pytest.approx((old + timedelta(days=330)).timestamp(), abs=2.0)
+        house.entry["tedapi"]["tls_fingerprint"] = f"sha256:{certificate.sha256}"
+        house.fleet.reload(house.config())
+        assert value(house.probe(), "powerwall_tls_pinned") == 1.0
 
 
 class TestPage:

@@ -104,7 +104,6 @@ class TedapiRun:
         self._clock = clock
         self._talk = TedapiTalk(config, section, clock, owner_headers, telemetry)
         self._telemetry = telemetry
-        self.pinned = self._talk.pinned
         self._kept: dict[str, Asked] = {}
         self._started = clock.monotonic()
         self._rest_until = 0.0
@@ -166,13 +165,18 @@ class TedapiRun:
 
     @property
     def up(self) -> bool | None:
-        """True if the last run ended well, None before the first has ended."""
+        """Return True if the last run ended well, None before the first has ended."""
         return self.error is None if self._ran else None
 
     @property
     def cooldown(self) -> float:
         """Seconds for which nothing is asked, because of a refusal or of load."""
         return max(0.0, self._rest_until - self._clock.monotonic())
+
+    @property
+    def pinned(self) -> bool:
+        """Return True if the certificate at the address of TEDAPI is pinned."""
+        return self._talk.pinned
 
     @property
     def certificate(self) -> bytes | None:

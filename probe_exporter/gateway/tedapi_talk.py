@@ -59,8 +59,12 @@ class TedapiTalk:
         self._dialler = Dialler(address)
         self._din = section.keys.din
         self._connection: Connection | None = None
-        self.pinned = address.pin is not None
         self.reaches_followers = self._channel.reaches_followers
+
+    @property
+    def pinned(self) -> bool:
+        """Return True if the certificate at the address of TEDAPI is pinned."""
+        return self._dialler.pinned
 
     @property
     def certificate(self) -> bytes | None:

@@ -138,7 +138,7 @@ class AnswerReader:
         self._overhead = 0
         self.answer: HttpAnswer | None = None
         self.surplus = False
-        """True if bytes arrived behind the end of the answer: more than was asked for."""
+        """Return True if bytes arrived behind the end of the answer: more than was asked for."""
 
     @property
     def untouched(self) -> bool:

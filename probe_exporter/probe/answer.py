@@ -75,7 +75,9 @@ def make_answer(site: Site, waiter: Waiter, clock: Clock) -> ProbeResult:
         held_back=assembled.held_back,
         cooldown=max(site.gateway.session.cooldown(), 0.0 if tedapi is None else tedapi.cooldown),
         pinned=site.gateway.pinned and (tedapi is None or tedapi.run.pinned),
-        certificate_end=_certificate_end(site),
+        certificate_end=_first_end(
+            _certificate_end(site), None if tedapi is None else tedapi.certificate_end
+        ),
         interfaces=_interfaces(site, fresh, tedapi),
     )
     return ProbeResult(
@@ -225,6 +227,10 @@ def _word(site: Site, fresh: dict[str, Kept], success: bool) -> Word:
         return "stopped" if stopped else "ok"
     session = site.gateway.session
     return "waiting to log in" if session.missing and session.cooldown() > 0.0 else "failing"
+
+
+def _first_end(*ends: float | None) -> float | None:
+    return min((end for end in ends if end is not None), default=None)
 
 
 def _certificate_end(site: Site) -> float | None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from probe_exporter.clock import Clock
 from probe_exporter.config import GatewayConfig, Module
 from probe_exporter.errors import AbsentError, AuthError
+from probe_exporter.gateway.certificate import read_certificate
 from probe_exporter.gateway.endpoints import BY_NAME, SITE_MASTER
 from probe_exporter.gateway.schedule import Entry
 from probe_exporter.metrics import COUNTERS, TWINNED
@@ -46,8 +47,10 @@ class TedapiSide:
             section is not None and section.password is not None and section.keys.gateway_address is None
         )
         """True where both interfaces are asked at the gateway's own access point, which bears few connections."""
-        self._spoken_for = set(_ITS_OWN)
+        self._spoken_for = _ITS_OWN
         self._open = set(TWINNED - _ITS_OWN)
+        self._certificate: bytes | None = None
+        self._certificate_end: float | None = None
         self._judged_at = 0.0
         self._held: frozenset[Key] = frozenset()
 
@@ -59,12 +62,22 @@ class TedapiSide:
     @property
     def spoken_for(self) -> frozenset[str]:
         """The endpoints of the owner interface whose place it takes."""
-        return frozenset(self._spoken_for)
+        return self._spoken_for
 
     @property
     def error(self) -> str | None:
         """Why TEDAPI does not answer, None where it does or was not asked yet."""
         return None if self._run.error is None else str(self._run.error)
+
+    @property
+    def certificate_end(self) -> float | None:
+        """When the certificate at the address of TEDAPI expires, in Unix seconds; None before one is seen."""
+        shown = self._run.certificate
+        if shown is not None and shown != self._certificate:
+            facts = read_certificate(shown)
+            self._certificate_end = None if facts is None else facts.not_after.timestamp()
+            self._certificate = shown
+        return self._certificate_end
 
     @property
     def cooldown(self) -> float:
@@ -83,13 +96,13 @@ class TedapiSide:
         for name in list(self._open):
             entry = entries[name]
             if not self._logs_in and not BY_NAME[name].public:
-                self._spoken_for.add(name)
+                self._spoken_for |= {name}
             elif entry.asked is not None and entry.error is None:
                 pass  # the owner interface has it
             elif name in SITE_MASTER or entry.supported(now):
                 continue
             else:
-                self._spoken_for.add(name)
+                self._spoken_for |= {name}
             self._open.discard(name)
 
     def fill(self, readings: Readings, age_limit: float | None = None) -> None:
@@ -105,7 +118,7 @@ class TedapiSide:
             elif isinstance(asked.reading.value, Components):
                 followers.append(asked.reading.value)
         readings.tedapi_followers = tuple(followers)
-        readings.by_tedapi = frozenset(self._spoken_for)
+        readings.by_tedapi = self._spoken_for
         for name in _ITS_OWN:
             setattr(readings, ATTRIBUTES[name], None)
 

@@ -69,7 +69,7 @@ class Channel(Protocol):
 
     @property
     def reaches_followers(self) -> bool:
-        """True if followers can be asked by way of the gateway."""
+        """Return True if followers can be asked by way of the gateway."""
         ...
 
     def request(self, question: Question, din: Din, leader: Din, now: float) -> Outgoing:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import gzip
 import http.client
+import importlib.util
 import json
+import re
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -157,6 +161,35 @@ def test_formats_and_packing(exporter: Exporter) -> None:
     plain = exporter.ask("/probe?target=home", Accept="application/openmetrics-text;q=0.1,text/plain;q=0.9")
     assert plain.headers["content-type"] == Format.TEXT.value
     assert "content-encoding" not in plain.headers
+
+
+def test_answers_are_packed_where_isal_has_no_wheel() -> None:
+    """Then zlib packs them; where it has one, it is used."""
+    packs = "from probe_exporter.web.messages import compress; print(compress.__module__)"
+    without = f"import sys; sys.modules['isal'] = None; {packs}"
+    found = [
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        for code in (packs, without)
+    ]
+    assert found == ["isal.igzip" if importlib.util.find_spec("isal") else "gzip", "gzip"]
+
+
+def test_a_module_leaves_out_the_metrics_about_endpoints(gateway: SimulatedGateway) -> None:
+    lean = configs.module(name="lean", endpoint_metrics=False)
+    config = configs.config(configs.gateway(gateway.address), modules=(configs.MODULE, lean))
+    telemetry = Telemetry()
+    with served(Fleet(config, telemetry), telemetry) as running:
+        whole, less = (running.ask(f"/probe?target=home&module={name}").text for name in ("default", "lean"))
+
+    def names(text: str) -> set[str]:
+        return {re.split(r"[{ ]", line)[0] for line in text.splitlines() if not line.startswith("#")}
+
+    about = {name for name in names(whole) if name.startswith("powerwall_endpoint_")}
+    assert len(about) == 4
+    assert names(whole) - names(less) == {*about, "powerwall_unknown_values"}
+    assert "\nprobe_success 1.0\n" in less
 
 
 def test_discovery_is_complete_without_relabelling(exporter: Exporter) -> None:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
-from math import isfinite
 from typing import Final
 
 from probe_exporter.metrics.catalogue import Family
 from probe_exporter.metrics.filled import FilledMetric
+from probe_exporter.metrics.groups import MAX_ENDPOINT_SERIES, Admits, FamilyGroup, KeptTexts, fill, groups_of
 from probe_exporter.readings import Readings
 
-MAX_ENDPOINT_SERIES: Final = 1000
 MAX_GATEWAY_SERIES: Final = 2000
-
-Admits = Callable[[str, tuple[str, ...], float], bool]
 
 
 @dataclass(slots=True)
@@ -30,7 +27,18 @@ class Assembled:
 def assemble(
     families: Iterable[Family], readings: Readings, collectors: Collection[str], admits: Admits
 ) -> Assembled:
-    """Fill the families of ``collectors`` from ``readings``.
+    """Fill the families of ``collectors`` from ``readings``, and keep nothing."""
+    return assemble_groups(groups_of(families, readings.by_tedapi), readings, collectors, admits, KeptTexts())
+
+
+def assemble_groups(
+    groups: Iterable[FamilyGroup],
+    readings: Readings,
+    collectors: Collection[str],
+    admits: Admits,
+    kept: KeptTexts,
+) -> Assembled:
+    """Fill the groups of ``collectors`` from ``readings``, or take their text where it is ``kept``.
 
     Of equal label sets the first wins. At most 1,000 series an endpoint and 2,000 in all are kept; the rest is
     counted in ``dropped``. ``admits`` is asked about every sample of a counter.
@@ -38,39 +46,18 @@ def assemble(
     result = Assembled()
     room = MAX_GATEWAY_SERIES
     endpoint_room: dict[str, int] = {}
-    for declared in families:
-        family = declared.source(readings)
-        if family.collector not in collectors:
+    for group in groups:
+        if group.collector not in collectors:
             continue
-        left = min(room, endpoint_room.get(family.endpoint, MAX_ENDPOINT_SERIES))
-        samples = _fill(family, readings, left, admits, result)
-        if not samples:
-            continue
-        room -= len(samples)
-        endpoint_room[family.endpoint] = endpoint_room.get(family.endpoint, MAX_ENDPOINT_SERIES) - len(
-            samples
-        )
-        result.metrics.append(FilledMetric(family.heading, samples))
+        left = min(room, endpoint_room.get(group.endpoint, MAX_ENDPOINT_SERIES))
+        filled = kept.fill(group, readings, admits)
+        if filled.series >= left:  # it was filled as if it were alone
+            filled = fill(group, readings, admits, left)
+        room -= filled.series
+        endpoint_room[group.endpoint] = left - filled.series
+        result.metrics += filled.metrics
+        result.dropped += filled.dropped
+        result.held_back += filled.held_back
+        if filled.usable:
+            result.usable.add(group.endpoint)
     return result
-
-
-def _fill(
-    family: Family, readings: Readings, left: int, admits: Admits, result: Assembled
-) -> dict[tuple[str, ...], float]:
-    """The samples of one family, first come first kept."""
-    samples: dict[tuple[str, ...], float] = {}
-    guarded = family.kind == "counter"
-    usable = False
-    for labels, value in family.read(readings):
-        if not isfinite(value):
-            continue
-        usable = True
-        if labels in samples or len(samples) >= left:
-            result.dropped += 1
-        elif guarded and not admits(family.name, labels, value):
-            result.held_back += 1
-        else:
-            samples[labels] = value
-    if usable:
-        result.usable.add(family.endpoint)
-    return samples

@@ -112,6 +112,7 @@ BLOCKS: tuple[Family, ...] = (
         _info,
         ("serial", "partno", "version"),
         hardware=OWNER_API,
+        also=("powerwalls", "status"),
     ),
     _battery(
         "powerwall_battery_full_pack_joules",

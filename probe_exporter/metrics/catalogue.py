@@ -7,14 +7,17 @@ A `Family` names the metric and holds a typed function from `Readings` to sample
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, fields
+from typing import Final, Literal
 
 from probe_exporter.metrics.filled import Heading, heading
-from probe_exporter.readings import Readings
+from probe_exporter.readings import ATTRIBUTES, Readings
 
 Sample = tuple[tuple[str, ...], float]
 """Label values, in the order of `Family.labels`, and the value."""
+
+TEDAPI_READINGS: Final = tuple(one.name for one in fields(Readings) if one.name.startswith("tedapi_"))
+"""The attributes of `Readings` with what TEDAPI said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +27,8 @@ class Family:
     ``endpoint`` is the endpoint it comes from (path without ``/api/``), which is the unit of failure;
     ``collector`` the subject that a module switches on and off; ``hardware`` says which gateways and firmware have it.
     ``optional`` is the label that is left out where it is empty.
-    ``read`` yields samples and yields none where the value is absent, null or not a measurement.
+    ``read`` yields samples and yields none where the value is absent, null or not a measurement. It looks at what the
+    endpoint said (for a family of TEDAPI: at all that TEDAPI said), and at the attributes of `Readings` in ``also``.
 
     ``twin`` is the same family as TEDAPI tells it, for a gateway whose owner interface does not have the endpoint.
     """
@@ -38,6 +42,7 @@ class Family:
     collector: str = "core"
     hardware: str = "all"
     optional: str = ""
+    also: tuple[str, ...] = ()
     twin: Family | None = None
     heading: Heading = field(init=False, repr=False, compare=False)
 
@@ -45,6 +50,12 @@ class Family:
         object.__setattr__(
             self, "heading", heading(self.name, self.kind, self.help, self.labels, self.optional)
         )
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The attributes of `Readings` that decide what it gives."""
+        own = ATTRIBUTES.get(self.endpoint, self.endpoint)
+        return (*(TEDAPI_READINGS if own in TEDAPI_READINGS else (own,)), *self.also)
 
     def source(self, readings: Readings) -> Family:
         """This family, or its twin where TEDAPI takes the place of its endpoint."""

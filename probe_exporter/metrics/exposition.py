@@ -49,10 +49,15 @@ def render(metrics: Iterable[FilledMetric], form: Format) -> bytes:
     for metric in registry(metrics).collect():
         assert isinstance(metric, FilledMetric), "nothing else is registered"
         parts.append(metric.heading.openmetrics if openmetrics else metric.heading.text)
-        parts += _lines(metric)
+        parts.append(written(metric) if metric.lines is None else metric.lines)
     if openmetrics:
         parts.append("# EOF\n")
     return "".join(parts).encode("utf-8")
+
+
+def written(metric: FilledMetric) -> str:
+    """The lines of a family's samples, which are the same in both formats."""
+    return "".join(_lines(metric))
 
 
 def _lines(metric: FilledMetric) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import final
@@ -79,16 +79,27 @@ class FilledMetric(Metric):
     """A family with its values, as prometheus_client's registry and generators take it.
 
     Its samples are made only for those who ask: hundreds of objects a probe, which our own renderer does without.
+    A family that is written already comes with its ``lines``, and with a function that gives its values again.
     """
 
-    def __init__(self, heading: Heading, values: Values) -> None:
+    def __init__(
+        self, heading: Heading, values: Values | Callable[[], Values], lines: str | None = None
+    ) -> None:
         # Not Metric's own: it would check a name that is known at import, at every probe anew.
         self.heading = heading
-        self.values = values
+        self.lines = lines
+        self._values = values
         self.name = heading.family
         self.documentation = heading.documentation
         self.type = heading.kind
         self.unit = ""
+
+    @property
+    def values(self) -> Values:
+        """The values by label values."""
+        if callable(self._values):
+            self._values = self._values()
+        return self._values
 
     @property
     def samples(self) -> list[Sample]:  # type: ignore[override]  # an attribute there, which this one fills lazily

@@ -13,7 +13,10 @@ _SYSTEM = Source(
     "system_status", lambda readings: readings.system_status, hardware=f"{OWNER_API}; firmware 21 and later"
 )
 _FAULTS = Source(
-    "system_status", lambda readings: readings.faults, hardware=f"{OWNER_API}; firmware 20.49 and later"
+    "system_status",
+    lambda readings: readings.faults,
+    hardware=f"{OWNER_API}; firmware 20.49 and later",
+    also=("grid_faults",),
 )
 
 

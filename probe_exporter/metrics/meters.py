@@ -84,7 +84,7 @@ def _meters(readings: Readings) -> Meters | None:
     )
 
 
-_METERS = Source("meters/site", _meters, collector="meters")
+_METERS = Source("meters/site", _meters, collector="meters", also=("meters_solar",))
 """``meters/site`` and ``meters/solar`` alike."""
 
 

@@ -24,7 +24,13 @@ def _believable(readings: Readings) -> Powerwalls | None:
 
 
 _INVENTORY = Source("powerwalls", lambda readings: readings.powerwalls, TEN_MINUTES, "site")
-_STOPPED = Source("powerwalls", _believable, f" Only while the site master is stopped.{TEN_MINUTES}", "site")
+_STOPPED = Source(
+    "powerwalls",
+    _believable,
+    f" Only while the site master is stopped.{TEN_MINUTES}",
+    "site",
+    also=("sitemaster",),
+)
 
 
 def _powerwall(name: str, documentation: str, value: Callable[[Powerwall], float | None]) -> Family:
@@ -113,6 +119,7 @@ FAMILIES: tuple[Family, ...] = (
         ("serial", "type"),
         "site",
         OWNER_API,
+        also=("system_status",),
     ),
     _powerwall(
         "powerwall_battery_updating",

@@ -75,6 +75,7 @@ FAMILIES: tuple[Family, ...] = (
         ),
         "site",
         OWNER_API,
+        also=("site_name",),
     ),
     _SITE.value(
         "powerwall_site_nominal_joules",

@@ -24,13 +24,17 @@ OWNER_API = "Powerwall 2 and Powerwall+; not Powerwall 3"
 
 @dataclass(frozen=True)
 class Source(Generic[Reading]):
-    """An endpoint, and where its reading stands. ``age`` is the sentence that ends every help."""
+    """An endpoint, and where its reading stands. ``age`` is the sentence that ends every help.
+
+    ``also`` are the attributes of `Readings` that ``reading`` looks at beside that of the endpoint.
+    """
 
     endpoint: str
     reading: Callable[[Readings], Reading | None]
     age: str = ""
     collector: str = "core"
     hardware: str = OWNER_API
+    also: tuple[str, ...] = ()
 
     def samples(
         self,
@@ -58,6 +62,7 @@ class Source(Generic[Reading]):
             self.collector,
             hardware or self.hardware,
             optional,
+            self.also,
         )
 
     def value(

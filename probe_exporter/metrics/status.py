@@ -91,6 +91,7 @@ FAMILIES: tuple[Family, ...] = (
         _gateway_info,
         ("din", "part_number", "serial", "device_type", "teg_type", "sync_type", "leader"),
         hardware=f"{OWNER_API}; firmware 1.50 and later, DIN 20.49 and later",
+        also=("powerwalls",),
     ),
     _STATUS.value(
         "powerwall_start_time_seconds",

@@ -43,5 +43,5 @@ def paired(families: Iterable[Family], twins: Iterable[Twin]) -> Iterator[Family
 def _pair(family: Family, twin: Twin) -> Family:
     """Both share one HELP, which names both origins."""
     text = f"{family.help} With TEDAPI from {twin.endpoint}: {twin.origin}."
-    other = replace(family, help=text, endpoint=twin.endpoint, read=twin.read, collector=COLLECTOR)
+    other = replace(family, help=text, endpoint=twin.endpoint, read=twin.read, collector=COLLECTOR, also=())
     return replace(family, help=text, twin=other)

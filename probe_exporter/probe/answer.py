@@ -7,18 +7,21 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Final
 
 from probe_exporter.clock import Clock
 from probe_exporter.config import Module
 from probe_exporter.errors import DeadlineError, DecodeError, GatewayError
 from probe_exporter.gateway.certificate import read_certificate
-from probe_exporter.gateway.endpoints import BY_NAME, SITE_MASTER
+from probe_exporter.gateway.endpoints import BY_NAME, ENDPOINTS, SITE_MASTER
 from probe_exporter.gateway.schedule import Entry
 from probe_exporter.metrics import CATALOGUE
-from probe_exporter.metrics.assembly import Assembled, assemble
+from probe_exporter.metrics.assembly import Assembled, assemble_groups
+from probe_exporter.metrics.catalogue import TEDAPI_READINGS
+from probe_exporter.metrics.groups import FamilyGroup, groups_of
 from probe_exporter.metrics.probe import EndpointOutcome, Verdict, probe_metrics
-from probe_exporter.probe.memory import Kept
+from probe_exporter.probe.memory import Kept, Memory
 from probe_exporter.probe.result import ProbeResult, Word
 from probe_exporter.probe.run import Round, Waiter
 from probe_exporter.probe.site import Site
@@ -27,6 +30,11 @@ from probe_exporter.readings import ATTRIBUTES, Readings, without_names
 from probe_exporter.tedapi_section import COLLECTOR
 
 _LOGIN_OPEN: Final = "the gateway has not answered the login yet"
+
+_SELDOM_READ: Final = {ATTRIBUTES[endpoint.name] for endpoint in ENDPOINTS if endpoint.tier != "fast"} | set(
+    TEDAPI_READINGS
+)
+"""The attributes of `Readings` that are read once a minute or less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +59,14 @@ def make_answer(site: Site, waiter: Waiter, clock: Clock) -> ProbeResult:
     fresh = {name: kept for name, kept in snapshot.kept.items() if name in snapshot.fresh}
     tedapi = site.memory.tedapi if COLLECTOR in module.collectors else None
     readings = _readings(snapshot.kept, module, tedapi)
-    assembled = _assemble(readings, snapshot.kept, module, tedapi)
+    assembled = _assemble(readings, snapshot.kept, module, site.memory)
     told = snapshot.cause is None and _told(fresh, assembled, site)
     refused = site.gateway.session.missing and site.gateway.session.cooldown() > 0.0
     success = told or (tedapi is not None and not refused and tedapi.counts(told))
     shown = snapshot.kept if success else fresh
     if not success:
         readings = _readings(shown, module, tedapi, elapsed(waiter.arrived))
-        assembled = _assemble(readings, shown, module, tedapi)
+        assembled = _assemble(readings, shown, module, site.memory)
     reason, error = (None, None) if success else _failure(site, snapshot)
     verdict = Verdict(
         success=success,
@@ -170,17 +178,22 @@ def _readings(
     return readings
 
 
-def _assemble(
-    readings: Readings, kept: dict[str, Kept], module: Module, tedapi: TedapiSide | None
-) -> Assembled:
+@cache
+def _groups(by_tedapi: frozenset[str]) -> tuple[FamilyGroup, ...]:
+    """The groups of the catalogue, the same for all gateways whose families come from the same interfaces."""
+    return groups_of(CATALOGUE, by_tedapi, _SELDOM_READ)
+
+
+def _assemble(readings: Readings, kept: dict[str, Kept], module: Module, memory: Memory) -> Assembled:
     held = frozenset().union(*(one.held for one in kept.values()))
-    if tedapi is not None:
-        held |= tedapi.held()
-    return assemble(
-        CATALOGUE,
+    if memory.tedapi is not None and COLLECTOR in module.collectors:
+        held |= memory.tedapi.held()
+    return assemble_groups(
+        _groups(readings.by_tedapi),
         readings,
         module.collectors,
         lambda name, labels, _: (name, labels) not in held,
+        memory.texts,
     )
 
 

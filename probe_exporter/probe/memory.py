@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from probe_exporter.config import Module
 from probe_exporter.gateway.endpoints import SHOWN, Endpoint
 from probe_exporter.gateway.schedule import Schedule
+from probe_exporter.metrics.groups import KeptTexts
 from probe_exporter.metrics.guard import CounterGuard, Key
 from probe_exporter.probe.result import PastProbe, ProbeResult
 from probe_exporter.readings import Reading
@@ -46,7 +47,8 @@ class Memory:
 
     ``lock`` is held for moments only: by the thread of the run, which writes, and by whoever makes an answer.
     ``run`` is the run under way, None where nobody waits and nothing is read.
-    ``unseen`` are the endpoints that were read after the last answer had left.
+    ``unseen`` are the endpoints that were read after the last answer had left. ``texts`` is the text of what is kept
+    and seldom read.
     """
 
     schedule: Schedule
@@ -54,6 +56,7 @@ class Memory:
     run: Run | None = None
     guard: CounterGuard = field(default_factory=CounterGuard)
     kept: dict[str, Kept] = field(default_factory=dict)
+    texts: KeptTexts = field(default_factory=KeptTexts)
     unseen: set[str] = field(default_factory=set)
     history: deque[PastProbe] = field(default_factory=lambda: deque(maxlen=HISTORY))
     last: ProbeResult | None = None

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import parse_qs
 
 from probe_exporter.web.negotiation import accepts_gzip
+
+try:
+    from isal.igzip import compress
+except ImportError:  # no wheels for this platform
+    from gzip import compress
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -132,7 +136,7 @@ class Answer:
             **{name.lower(): value for name, value in self.headers.items()},
         }
         if len(body) >= _WORTH_PACKING and accepts_gzip(request.headers.get("accept-encoding", "")):
-            body = gzip.compress(body, 1, mtime=0)
+            body = compress(body, 1, mtime=0)
             headers["content-encoding"] = "gzip"
         headers["content-length"] = str(len(body))
         encoded = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]

@@ -1,0 +1,146 @@
+"""The catalogue in groups: families that stand together, come from one endpoint and are made of the same readings.
+
+A group is the unit that is filled. What is made of readings that are asked once a minute or less is filled and written
+once, when they arrive, and kept as text until one of them is another: half of all samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import groupby
+from math import isfinite
+from typing import Final
+
+from probe_exporter.metrics.catalogue import Family
+from probe_exporter.metrics.exposition import written
+from probe_exporter.metrics.filled import FilledMetric, Values
+from probe_exporter.readings import Readings
+
+MAX_ENDPOINT_SERIES: Final = 1000
+
+Admits = Callable[[str, tuple[str, ...], float], bool]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FamilyGroup:
+    """Families of one endpoint that stand together.
+
+    ``reads`` are the attributes of `Readings` that decide what they give. ``lasting`` is true where those are asked
+    once a minute or less, and no counter is among the families: what is held back may change between two readings.
+    """
+
+    families: tuple[Family, ...]
+    endpoint: str
+    collector: str
+    reads: tuple[str, ...]
+    lasting: bool
+
+
+def groups_of(
+    families: Iterable[Family],
+    by_tedapi: frozenset[str] = frozenset(),
+    lasting: Collection[str] = (),
+) -> tuple[FamilyGroup, ...]:
+    """Return the groups of a catalogue, in its order. ``lasting`` are the attributes of `Readings` that seldom change.
+
+    ``by_tedapi`` are the endpoints whose families come from TEDAPI.
+    """
+    readings = Readings(by_tedapi=by_tedapi)
+
+    def kin(family: Family) -> tuple[str, str, tuple[str, ...], bool]:
+        seldom = family.kind != "counter" and set(family.reads) <= set(lasting)
+        return family.endpoint, family.collector, family.reads, seldom
+
+    sources = [family.source(readings) for family in families]
+    return tuple(FamilyGroup(tuple(members), *key) for key, members in groupby(sources, kin))
+
+
+@dataclass(frozen=True, slots=True)
+class FilledGroup:
+    """The families of a group that have samples. ``usable`` is true where the endpoint gave one, held back or not."""
+
+    metrics: tuple[FilledMetric, ...] = ()
+    series: int = 0
+    dropped: int = 0
+    held_back: int = 0
+    usable: bool = False
+
+
+def fill(
+    group: FamilyGroup, readings: Readings, admits: Admits, room: int = MAX_ENDPOINT_SERIES
+) -> FilledGroup:
+    """Fill the families of a group with ``room`` samples at most, first come first kept."""
+    metrics: list[FilledMetric] = []
+    left, dropped, held_back, usable = room, 0, 0, False
+    for family in group.families:
+        samples: dict[tuple[str, ...], float] = {}
+        guarded = family.kind == "counter"
+        for labels, value in family.read(readings):
+            if not isfinite(value):
+                continue
+            usable = True
+            if labels in samples or len(samples) >= left:
+                dropped += 1
+            elif guarded and not admits(family.name, labels, value):
+                held_back += 1
+            else:
+                samples[labels] = value
+        if samples:
+            left -= len(samples)
+            metrics.append(FilledMetric(family.heading, samples))
+    return FilledGroup(tuple(metrics), room - left, dropped, held_back, usable)
+
+
+@dataclass(frozen=True, slots=True)
+class _GroupText:
+    """The text of a group, and the readings that it was made of. Values take five times the memory of their text."""
+
+    made_of: tuple[object, ...]
+    families: tuple[Family, ...]
+    lines: tuple[str, ...]
+    series: int
+    dropped: int
+    usable: bool
+
+
+class KeptTexts:
+    """The lasting groups of one gateway, as text."""
+
+    def __init__(self) -> None:
+        self._kept: dict[FamilyGroup, _GroupText] = {}
+
+    def fill(self, group: FamilyGroup, readings: Readings, admits: Admits) -> FilledGroup:
+        """Fill a group, from what is kept where that was made of the same readings."""
+        if not group.lasting:
+            return fill(group, readings, admits)
+        made_of = tuple([getattr(readings, name) for name in group.reads])
+        kept = self._kept.get(group)
+        if kept is None or kept.made_of != made_of:
+            kept = self._kept[group] = _keep(group, fill(group, readings, admits), made_of)
+        metrics = tuple(
+            [
+                FilledMetric(family.heading, partial(_values, group, family, readings), lines)
+                for family, lines in zip(kept.families, kept.lines, strict=True)
+            ]
+        )
+        return FilledGroup(metrics, kept.series, kept.dropped, 0, kept.usable)
+
+
+def _keep(group: FamilyGroup, filled: FilledGroup, made_of: tuple[object, ...]) -> _GroupText:
+    by_name = {family.name: family for family in group.families}
+    return _GroupText(
+        made_of,
+        tuple(by_name[metric.heading.name] for metric in filled.metrics),
+        tuple(written(metric) for metric in filled.metrics),
+        filled.series,
+        filled.dropped,
+        filled.usable,
+    )
+
+
+def _values(group: FamilyGroup, family: Family, readings: Readings) -> Values:
+    """The values of a family that was kept as text."""
+    alone = replace(group, families=(family,))
+    return fill(alone, readings, lambda *_: True).metrics[0].values

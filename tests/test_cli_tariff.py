@@ -153,3 +153,14 @@ def test_a_probe_that_fails_prints_its_prices(tmp_path: Path) -> None:
     assert result.returncode == 1
     assert "\nprobe_success 0.0\n" in result.stdout
     assert '\npowerwall_tariff_standing_charge{currency="AUD"} 1.21\n' in result.stdout
+
+
+def test_the_page_on_prices_shows_what_the_program_prints(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "prices.md").read_text(encoding="utf-8")
+    tariffs = page.partition("```yaml\n")[2].partition("```")[0]
+    command, _, printed = page.partition("```console\n$ ")[2].partition("```")[0].partition("\n")
+    config = tmp_path / "probe_exporter.yaml"
+    config.write_text(tariffs, encoding="utf-8")
+    result = call("--config.file", str(config), *command.split()[1:])
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == printed

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from probe_exporter.config.schema import GatewayConfig, Module
 from probe_exporter.fleet import ProbeResult
 from probe_exporter.metrics.site import told_timezone
 from probe_exporter.metrics.tariff import site_metrics
-from probe_exporter.schema import GatewayConfig, Module
 
 
 def answer(result: ProbeResult, gateway: GatewayConfig, module: Module, moment: float) -> ProbeResult:

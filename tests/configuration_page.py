@@ -7,8 +7,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from probe_exporter.schema import SECTIONS
-from probe_exporter.sections import Section
+from probe_exporter.config.schema import SECTIONS
+from probe_exporter.config.sections import Section
 
 PAGE = Path(__file__).parent.parent / "docs/configuration.md"
 _BLOCK = re.compile(

@@ -11,12 +11,12 @@ from collections import Counter
 from pathlib import Path
 from typing import Final
 
+from probe_exporter.config.schema import COLLECTORS
 from probe_exporter.fleet import Fleet
 from probe_exporter.gateway.endpoints import ENDPOINTS
 from probe_exporter.metrics import CATALOGUE, reference
 from probe_exporter.metrics.probe import PROBE_FAMILIES
 from probe_exporter.probe import Prober
-from probe_exporter.schema import COLLECTORS
 from probe_exporter.simulator import LivingSite, SimulatedGateway
 from probe_exporter.simulator.profiles import ProfileName
 from probe_exporter.telemetry import Telemetry

@@ -10,10 +10,10 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from probe_exporter.tedapi_queries import extra_installed, installed_file, load_queries
+from probe_exporter.tedapi.queries import extra_installed, installed_file, load_queries
 
 if TYPE_CHECKING:
-    from probe_exporter.tedapi_queries import Queries
+    from probe_exporter.tedapi.queries import Queries
 
 needs_extra = pytest.mark.skipif(
     not extra_installed() or installed_file() is None, reason="the extra [tedapi] is not installed"

@@ -7,13 +7,13 @@ from dataclasses import fields
 
 import pytest
 
+from probe_exporter.config.schema import COLLECTORS
 from probe_exporter.gateway.endpoints import BY_NAME
 from probe_exporter.metrics import CATALOGUE
 from probe_exporter.metrics.catalogue import Family
 from probe_exporter.readings import Readings
 from probe_exporter.readings.document import ATTRIBUTES
-from probe_exporter.schema import COLLECTORS
-from probe_exporter.tedapi_questions import TIERS as TEDAPI_TIERS
+from probe_exporter.tedapi.questions import TIERS as TEDAPI_TIERS
 from tests.readings_of import SYSTEMS, readings_of
 
 GO_EXPORTER = """

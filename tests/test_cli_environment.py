@@ -13,11 +13,10 @@ from pathlib import Path
 import click
 import pytest
 
-from probe_exporter import environment as environment_module
-from probe_exporter import schema
 from probe_exporter.cli import COMMANDS, cli
 from probe_exporter.cli.options import take_environment, variable_of
-from probe_exporter.config import load_config
+from probe_exporter.config import environment as environment_module
+from probe_exporter.config import load_config, schema
 from probe_exporter.errors import ConfigurationError
 from probe_exporter.secrets import Secret
 from probe_exporter.simulator import RecordedSystem, SimulatedGateway

@@ -12,8 +12,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from probe_exporter import config as config_module
-from probe_exporter import schema, typed_yaml
 from probe_exporter.config import (
     COLLECTORS,
     DEFAULT_EMAIL,
@@ -22,11 +20,14 @@ from probe_exporter.config import (
     Pin,
     find_config,
     load_config,
+    schema,
+    typed_yaml,
 )
+from probe_exporter.config import loading as config_module
+from probe_exporter.config.schema import RESERVED_LABELS
 from probe_exporter.errors import ConfigurationError, UnknownModuleError
 from probe_exporter.metrics import CATALOGUE
 from probe_exporter.metrics.tariff import TARIFF_FAMILIES
-from probe_exporter.schema import RESERVED_LABELS
 from probe_exporter.secrets import Secret
 
 FILES = Path(__file__).parent / "config"

@@ -14,9 +14,8 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from probe_exporter import schema, typed_yaml
-from probe_exporter.config import Config, load_config
-from probe_exporter.environment import NAME, VARIABLES
+from probe_exporter.config import Config, load_config, schema, typed_yaml
+from probe_exporter.config.environment import NAME, VARIABLES
 from probe_exporter.errors import ConfigurationError
 
 MARKER = "Marker7Secret"

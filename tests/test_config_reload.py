@@ -18,9 +18,9 @@ import pytest
 from probe_exporter.cli.options import Settings
 from probe_exporter.cli.reloading import FileWatch, Reloader
 from probe_exporter.config import Config, load_config
+from probe_exporter.config.sources import Files
 from probe_exporter.errors import ConfigurationError
 from probe_exporter.fleet import Fleet
-from probe_exporter.sources import Files
 from probe_exporter.telemetry import Telemetry
 from tests.test_cli_environment import serving
 from tests.test_cli_serve import end, get
@@ -152,7 +152,7 @@ def test_a_listing_that_fails_refuses_the_reload(
     def refuse(path: object) -> None:
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr("probe_exporter.sources.os.scandir", refuse)
+    monkeypatch.setattr("probe_exporter.config.sources.os.scandir", refuse)
     assert "gateway_files: a folder of this pattern cannot be listed: permission denied" in running.reload()
     assert (running.names, running.success) == (["north"], 0.0)
 

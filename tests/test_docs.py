@@ -13,11 +13,11 @@ from probe_exporter import __version__
 from probe_exporter.cli import COMMANDS, cli
 from probe_exporter.cli.reference import markdown
 from probe_exporter.config import load_config
+from probe_exporter.config.schema import SECTIONS
 from probe_exporter.errors import REASONS
 from probe_exporter.gateway.wire import MAX_BODY, MAX_HEAD
 from probe_exporter.metrics.assembly import MAX_ENDPOINT_SERIES, MAX_GATEWAY_SERIES
 from probe_exporter.readings.payload import MAX_TEXT, MAX_VALUES
-from probe_exporter.schema import SECTIONS
 from probe_exporter.web import accepting, connection, messages
 from probe_exporter.web.probing import LEAST_WORKERS, MOST_WORKERS
 from tests import configuration_page, metrics_page, session_table

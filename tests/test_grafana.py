@@ -22,7 +22,7 @@ from probe_exporter.metrics.probe import PROBE_FAMILIES
 from probe_exporter.metrics.tariff import SITE_FAMILIES, TARIFF_FAMILIES
 from probe_exporter.simulator import Farm, LivingSite, make_certificate
 from probe_exporter.simulator.strategies import VILLA_TARIFF
-from probe_exporter.tedapi_queries import extra_installed, installed_file
+from probe_exporter.tedapi.queries import extra_installed, installed_file
 from probe_exporter.telemetry import Telemetry
 from tests import configs
 from tests.conftest import program

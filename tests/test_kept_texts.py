@@ -9,6 +9,7 @@ from itertools import combinations
 
 import pytest
 
+from probe_exporter.config.schema import COLLECTORS
 from probe_exporter.gateway.endpoints import ENDPOINTS
 from probe_exporter.metrics import CATALOGUE, TWINNED
 from probe_exporter.metrics.assembly import Assembled, assemble, assemble_groups
@@ -17,7 +18,6 @@ from probe_exporter.metrics.compat import go_exporter
 from probe_exporter.metrics.exposition import Format, render
 from probe_exporter.metrics.groups import KeptTexts, fill, groups_of
 from probe_exporter.readings import ATTRIBUTES, Readings, without_names
-from probe_exporter.schema import COLLECTORS
 from tests.readings_of import SYSTEMS, readings_of
 
 EVERY_READING = tuple(one.name for one in fields(Readings) if one.name != "by_tedapi")

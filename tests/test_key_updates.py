@@ -14,13 +14,13 @@ from pathlib import Path
 
 import pytest
 
+from probe_exporter.config.values import Address
 from probe_exporter.errors import DeadlineError
 from probe_exporter.gateway.client import Gateway
 from probe_exporter.gateway.endpoints import BY_NAME
 from probe_exporter.gateway.once import Once
 from probe_exporter.simulator import make_certificate
 from probe_exporter.telemetry import Telemetry
-from probe_exporter.values import Address
 from tests import configs
 
 LIBRARY = ctypes.CDLL(_ssl.__file__)

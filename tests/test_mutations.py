@@ -12,11 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
+from probe_exporter.config.schema import COLLECTORS
 from probe_exporter.metrics import CATALOGUE, TWINNED
 from probe_exporter.metrics.assembly import MAX_ENDPOINT_SERIES, MAX_GATEWAY_SERIES, assemble
 from probe_exporter.metrics.exposition import Format, render
 from probe_exporter.readings import ATTRIBUTES, Readings, read, without_names
-from probe_exporter.schema import COLLECTORS
 from tests.readings_of import READ_AT, SYSTEMS, payload_file
 
 Documents = dict[str, Any]

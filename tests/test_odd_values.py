@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from probe_exporter.config.schema import COLLECTORS
 from probe_exporter.metrics import CATALOGUE
 from probe_exporter.metrics.assembly import assemble
 from probe_exporter.readings import ATTRIBUTES, Readings, read
-from probe_exporter.schema import COLLECTORS
 from probe_exporter.simulator import RecordedSystem, SimulatedAnswer
 from tests.readings_of import PAYLOADS, READ_AT, SYSTEMS, payload_file
 from tests.scenes import scene, value

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from probe_exporter.config.schema import GatewayConfig
 from probe_exporter.errors import DeadlineError, ForbiddenError, GatewayError
 from probe_exporter.gateway.endpoints import BY_NAME
 from probe_exporter.gateway.login_record import LoginRecord
@@ -17,7 +18,6 @@ from probe_exporter.gateway.session import Session
 from probe_exporter.gateway.state import LoginStore
 from probe_exporter.gateway.transitions import TRANSITIONS, Event, State, Wait
 from probe_exporter.gateway.wire import HttpAnswer
-from probe_exporter.schema import GatewayConfig
 from probe_exporter.secrets import Secret
 from tests.clocks import TurnedClock
 from tests.configs import PASSWORD, gateway

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from probe_exporter.config.schema import COLLECTORS
 from probe_exporter.metrics.exposition import Format, render
 from probe_exporter.metrics.tariff import SITE_FAMILIES, TARIFF_FAMILIES, site_metrics
-from probe_exporter.schema import COLLECTORS
 from probe_exporter.tariffs import PriceEntry, Tariff, never_applying
 from probe_exporter.tariffs import conditions as read
 from probe_exporter.tariffs.plan import utc_offset

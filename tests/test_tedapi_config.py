@@ -8,12 +8,12 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from probe_exporter import tedapi_access, tedapi_queries
 from probe_exporter.cli import cli
-from probe_exporter.config import Config, load_config
+from probe_exporter.config import Config, load_config, tedapi_access
 from probe_exporter.errors import ConfigurationError
 from probe_exporter.simulator import LivingSite, SimulatedGateway
-from probe_exporter.tedapi_questions import Question
+from probe_exporter.tedapi import queries
+from probe_exporter.tedapi.questions import Question
 from tests.tedapi_parts import LEADER, key_file, needs_extra
 
 pytestmark = needs_extra
@@ -228,7 +228,7 @@ def test_without_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_without_the_query_texts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tedapi_queries, "_PACKAGE", "no-such-package-anywhere")
+    monkeypatch.setattr(queries, "_PACKAGE", "no-such-package-anywhere")
     (told,) = mistakes(tmp_path, {"gateway_password": MARKER})
     assert "no query texts are found: run pip install" in told
     assert "queries_file" in told

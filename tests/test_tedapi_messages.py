@@ -32,8 +32,8 @@ from probe_exporter.errors import (
     UnknownKeyError,
 )
 from probe_exporter.secrets import Secret
-from probe_exporter.tedapi_queries import installed_file, load_queries
-from probe_exporter.tedapi_questions import Din, Question, variables
+from probe_exporter.tedapi.queries import installed_file, load_queries
+from probe_exporter.tedapi.questions import Din, Question, variables
 from tests.tedapi_parts import FOLLOWER, LEADER, key, needs_extra, pem, queries
 
 pytestmark = needs_extra
@@ -224,7 +224,7 @@ class TestTheKey:
         ],
     )
     def test_that_is_none(self, text: bytes, problem: str) -> None:
-        from probe_exporter.tedapi_keys import rsa_key
+        from probe_exporter.tedapi.keys import rsa_key
 
         with pytest.raises(ValueError, match=problem):
             rsa_key(text)
@@ -233,7 +233,7 @@ class TestTheKey:
         from cryptography.hazmat.primitives import serialization
         from cryptography.hazmat.primitives.asymmetric import ec
 
-        from probe_exporter.tedapi_keys import rsa_key
+        from probe_exporter.tedapi.keys import rsa_key
 
         private = ec.generate_private_key(ec.SECP256R1())
         formats = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8)
@@ -470,7 +470,7 @@ def test_nothing_is_imported_without_need() -> None:
     """The command line, the fleet and the catalogue start without the extra's packages."""
     program = (
         "import sys, probe_exporter.cli, probe_exporter.fleet, probe_exporter.probe, probe_exporter.metrics\n"
-        "import probe_exporter.tedapi, probe_exporter.tedapi_queries\n"
+        "import probe_exporter.tedapi, probe_exporter.tedapi.queries\n"
         "print([name for name in sys.modules if name.startswith(('tesla_protocol', 'google.protobuf', 'pypowerwall'))])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

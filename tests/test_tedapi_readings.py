@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 
+from probe_exporter.config.schema import COLLECTORS
 from probe_exporter.metrics import CATALOGUE
 from probe_exporter.metrics.assembly import assemble
 from probe_exporter.metrics.exposition import Format, render
 from probe_exporter.readings import ATTRIBUTES, Readings, read
 from probe_exporter.readings.payload import decode
-from probe_exporter.schema import COLLECTORS
 from tests.readings_of import BY_NAME, READ_AT, readings_of
 
 GOLDEN = Path(__file__).parent / "golden"

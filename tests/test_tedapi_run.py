@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from probe_exporter.config.schema import GatewayConfig, Pin
+from probe_exporter.config.tedapi_section import TedapiConfig, TedapiKeys
+from probe_exporter.config.values import address
 from probe_exporter.errors import (
     AuthError,
     BusyError,
@@ -27,13 +30,10 @@ from probe_exporter.errors import (
     UnknownKeyError,
 )
 from probe_exporter.readings.tedapi_components import Components
-from probe_exporter.schema import GatewayConfig, Pin
 from probe_exporter.secrets import Secret
 from probe_exporter.simulator import LivingSite, SimulatedGateway
-from probe_exporter.tedapi_questions import Din
-from probe_exporter.tedapi_section import TedapiConfig, TedapiKeys
+from probe_exporter.tedapi.questions import Din
 from probe_exporter.telemetry import Telemetry
-from probe_exporter.values import address
 from tests.clocks import TurnedClock
 from tests.tedapi_fault_table import TEDAPI_OUTCOMES, TedapiOutcome
 from tests.tedapi_parts import key, needs_extra, pem, queries

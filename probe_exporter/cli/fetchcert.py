@@ -84,7 +84,7 @@ def _fetch(config: Config, gateway: GatewayConfig, timeout: float, force: bool) 
 
 def _elsewhere(gateway: GatewayConfig) -> GatewayConfig | None:
     """Return the access to TEDAPI where it has its own certificate, None where it shares the gateway's."""
-    from probe_exporter.tedapi_access import tedapi_address
+    from probe_exporter.config.tedapi_access import tedapi_address
 
     section = gateway.tedapi
     if section is None or (section.keys.gateway_address is None and not section.own_pin):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from probe_exporter.config import Config
-    from probe_exporter.sources import Files
+    from probe_exporter.config.sources import Files
 
 PREFIX: Final = "PROBE_EXPORTER_"
 _PASSWORDS: Final = ("POWERWALL_PASSWORD", "POWERWALL_TEDAPI_GATEWAY_PASSWORD")
@@ -120,7 +120,7 @@ class Settings:
     def config_path(self) -> Path | None:
         """Return the configuration file in use, None where the environment says it all. Raises Refusal."""
         from probe_exporter.config import find_config
-        from probe_exporter.environment import ADDRESS
+        from probe_exporter.config.environment import ADDRESS
 
         path = self.config_file or find_config()
         if path is not None and self.environment.get(ADDRESS):
@@ -185,7 +185,7 @@ def complete_target(ctx: click.Context, parameter: click.Parameter, incomplete: 
 
 def choose_targets(config: Config, targets: tuple[str, ...], everything: bool) -> list[str]:
     """The names of the gateways that were asked for, each once. Raises Refusal where that is not clear."""
-    from probe_exporter.values import some_of
+    from probe_exporter.config.values import some_of
 
     names = list(config.gateways)
     if everything and targets:
@@ -199,7 +199,7 @@ def choose_targets(config: Config, targets: tuple[str, ...], everything: bool) -
 
 def _find(config: Config, target: str) -> str:
     """Return the name of the gateway with this name or address. Raises Refusal."""
-    from probe_exporter.values import some_of
+    from probe_exporter.config.values import some_of
 
     if target in config.gateways:
         return target
@@ -214,7 +214,7 @@ def _find(config: Config, target: str) -> str:
 
 def check_module(config: Config, module: str | None) -> None:
     """Raise Refusal where no module of that name is configured."""
-    from probe_exporter.values import some_of
+    from probe_exporter.config.values import some_of
 
     if module is not None and module not in config.modules:
         raise Refusal(

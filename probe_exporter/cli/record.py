@@ -169,12 +169,12 @@ def _load(file: Path) -> dict[str, Any]:
 
 def _metrics(document: dict[str, Any]) -> list[FilledMetric]:
     """The families of a record. Times that are reckoned from the moment of reading use that of the record."""
+    from probe_exporter.config.schema import COLLECTORS
     from probe_exporter.gateway.endpoints import BY_NAME
     from probe_exporter.metrics import CATALOGUE
     from probe_exporter.metrics.assembly import assemble
     from probe_exporter.readings import ATTRIBUTES, Readings, read
     from probe_exporter.readings.payload import decode
-    from probe_exporter.schema import COLLECTORS
 
     readings = Readings()
     recorded = _moment(document.get("recorded"))

@@ -16,8 +16,8 @@ from probe_exporter.errors import ConfigurationError
 if TYPE_CHECKING:
     from probe_exporter.cli.options import Settings
     from probe_exporter.config import Config
+    from probe_exporter.config.sources import Files
     from probe_exporter.fleet import Fleet
-    from probe_exporter.sources import Files
     from probe_exporter.telemetry import Telemetry
 
 _log = logging.getLogger(__name__)

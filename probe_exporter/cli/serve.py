@@ -157,9 +157,9 @@ def run(settings: Settings, options: WebOptions, *, auto_reload: bool = False) -
     Raises ConfigurationError, and Unavailable where the port is not to be had now.
     """
     from probe_exporter.cli.reloading import FileWatch, Reloader
+    from probe_exporter.config.sources import Files
     from probe_exporter.fleet import Fleet
     from probe_exporter.probe import Prober
-    from probe_exporter.sources import Files
     from probe_exporter.telemetry import Telemetry
     from probe_exporter.web import create_app
     from probe_exporter.web import serve as serve_web

@@ -15,7 +15,7 @@ import click
 
 from probe_exporter.cli.options import Refusal, Settings, duration_option
 from probe_exporter.files import read_regular
-from probe_exporter.tedapi_queries import extra_installed
+from probe_exporter.tedapi.queries import extra_installed
 
 if TYPE_CHECKING:
     from probe_exporter.simulator import Farm, SimulatedGateway, System

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from probe_exporter.errors import AuthError, ConnectError, GatewayError, TlsError
 
 if TYPE_CHECKING:
+    from probe_exporter.config.schema import GatewayConfig
+    from probe_exporter.config.tedapi_section import TedapiConfig
     from probe_exporter.readings import Readings
     from probe_exporter.readings.scrubbing import Scrubber
-    from probe_exporter.schema import GatewayConfig
-    from probe_exporter.tedapi_section import TedapiConfig
 
 PREFIX = "tedapi/"
 
@@ -23,7 +23,7 @@ def record_tedapi(
     """The answers by endpoint, and the reasons of those that did not come."""
     from probe_exporter.clock import SystemClock
     from probe_exporter.gateway.tedapi_talk import TedapiTalk
-    from probe_exporter.tedapi_questions import Question
+    from probe_exporter.tedapi.questions import Question
     from probe_exporter.telemetry import Telemetry
 
     talk = TedapiTalk(config, section, SystemClock(), owner_headers, Telemetry())

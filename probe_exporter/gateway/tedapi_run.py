@@ -16,6 +16,7 @@ from typing import Final
 
 from probe_exporter.clock import Clock
 from probe_exporter.config import GatewayConfig
+from probe_exporter.config.tedapi_section import TedapiConfig
 from probe_exporter.errors import (
     AbsentError,
     AuthError,
@@ -33,8 +34,7 @@ from probe_exporter.gateway.tedapi_talk import TedapiTalk
 from probe_exporter.readings import Reading, read
 from probe_exporter.readings.tedapi_config import SiteConfig
 from probe_exporter.readings.tedapi_system import SystemInfo
-from probe_exporter.tedapi_questions import TIERS, Din, Question
-from probe_exporter.tedapi_section import TedapiConfig
+from probe_exporter.tedapi.questions import TIERS, Din, Question
 from probe_exporter.telemetry import Telemetry
 
 log = logging.getLogger(__name__)

@@ -9,6 +9,8 @@ from typing import Final
 
 from probe_exporter.clock import Clock
 from probe_exporter.config import GatewayConfig
+from probe_exporter.config.tedapi_access import tedapi_address
+from probe_exporter.config.tedapi_section import TedapiConfig
 from probe_exporter.errors import DeadlineError, RecipientError
 from probe_exporter.gateway.transport import Connection, Dialler
 from probe_exporter.gateway.wire import AnswerReader, HttpAnswer, request
@@ -21,10 +23,8 @@ from probe_exporter.tedapi.channel import (
     check_status,
     read_din,
 )
+from probe_exporter.tedapi.questions import Din, Question
 from probe_exporter.tedapi.signing import SigningKey
-from probe_exporter.tedapi_access import tedapi_address
-from probe_exporter.tedapi_questions import Din, Question
-from probe_exporter.tedapi_section import TedapiConfig
 from probe_exporter.telemetry import Telemetry
 
 _CONNECT_TIMEOUT: Final = 5.0

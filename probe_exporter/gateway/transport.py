@@ -24,8 +24,8 @@ from urllib3.exceptions import HTTPError, NewConnectionError
 from urllib3.exceptions import TimeoutError as Urllib3TimeoutError
 
 from probe_exporter.config import Address, GatewayConfig, Pin
+from probe_exporter.config.sources import read_pin
 from probe_exporter.errors import ConnectError, DeadlineError, GatewayError, PinError, TlsError
-from probe_exporter.sources import read_pin
 
 SNI: Final = "powerwall"
 """Gateways hang up on a foreign name, so the name that is sent is never the one that was dialled."""

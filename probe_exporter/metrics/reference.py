@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from probe_exporter.config.schema import COLLECTORS
 from probe_exporter.metrics import CATALOGUE
 from probe_exporter.metrics.probe import PROBE_FAMILIES
 from probe_exporter.metrics.tariff import SITE_FAMILIES, TARIFF_FAMILIES
-from probe_exporter.schema import COLLECTORS
 
 _INTRODUCTION: Final = """\
 # Metrics

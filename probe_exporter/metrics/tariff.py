@@ -10,9 +10,9 @@ from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from probe_exporter.config.schema import GatewayConfig
 from probe_exporter.metrics.catalogue import Sample, one
 from probe_exporter.metrics.filled import FilledMetric, heading
-from probe_exporter.schema import GatewayConfig
 from probe_exporter.tariffs import Tariff
 from probe_exporter.tariffs.conditions import time_zone
 from probe_exporter.tariffs.plan import utc_offset

@@ -12,6 +12,7 @@ from typing import Final
 
 from probe_exporter.clock import Clock
 from probe_exporter.config import Module
+from probe_exporter.config.tedapi_section import COLLECTOR
 from probe_exporter.errors import DeadlineError, DecodeError, GatewayError
 from probe_exporter.gateway.certificate import read_certificate
 from probe_exporter.gateway.endpoints import BY_NAME, ENDPOINTS, SITE_MASTER
@@ -27,7 +28,6 @@ from probe_exporter.probe.run import Round, Waiter
 from probe_exporter.probe.site import Site
 from probe_exporter.probe.tedapi import TedapiSide, elapsed
 from probe_exporter.readings import ATTRIBUTES, Readings, without_names
-from probe_exporter.tedapi_section import COLLECTOR
 
 _LOGIN_OPEN: Final = "the gateway has not answered the login yet"
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from probe_exporter.clock import Clock
 from probe_exporter.config import GatewayConfig, Module
+from probe_exporter.config.tedapi_section import COLLECTOR
 from probe_exporter.errors import AbsentError, AuthError
 from probe_exporter.gateway.certificate import read_certificate
 from probe_exporter.gateway.endpoints import BY_NAME, SITE_MASTER
@@ -21,7 +22,6 @@ from probe_exporter.metrics.guard import CounterGuard, Key, counters
 from probe_exporter.metrics.probe import EndpointOutcome
 from probe_exporter.readings import ATTRIBUTES, Readings
 from probe_exporter.readings.tedapi_components import Components
-from probe_exporter.tedapi_section import COLLECTOR
 from probe_exporter.telemetry import Telemetry
 
 if TYPE_CHECKING:

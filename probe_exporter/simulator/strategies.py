@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from probe_exporter.sections import take
-from probe_exporter.tariff_section import TARIFF, WrittenTariff, built
+from probe_exporter.config.sections import take
+from probe_exporter.config.tariff_section import TARIFF, WrittenTariff, built
 from probe_exporter.tariffs import Tariff
 
 Strategy = Callable[[float, float], float]

@@ -29,8 +29,8 @@ from probe_exporter.simulator.messages import ClientRequest
 from probe_exporter.simulator.moment import Moment
 from probe_exporter.simulator.sessions import FORBIDDEN
 from probe_exporter.simulator.system import NOT_FOUND, TEXT_TYPE, SimulatedAnswer, refusal
-from probe_exporter.tedapi_queries import DIGESTS
-from probe_exporter.tedapi_questions import Question
+from probe_exporter.tedapi.queries import DIGESTS
+from probe_exporter.tedapi.questions import Question
 
 OCTETS: Final = "application/octet-stream"
 PREFIX: Final = "/tedapi/"

@@ -31,9 +31,9 @@ from probe_exporter.errors import (
 from probe_exporter.readings.payload import Payload, clean, decode
 from probe_exporter.secrets import Secret
 from probe_exporter.tedapi import messages
+from probe_exporter.tedapi.queries import Query
+from probe_exporter.tedapi.questions import Din, Question
 from probe_exporter.tedapi.signing import SigningKey
-from probe_exporter.tedapi_queries import Query
-from probe_exporter.tedapi_questions import Din, Question
 
 DIN_PATH: Final = "/tedapi/din"
 V1_PATH: Final = "/tedapi/v1"

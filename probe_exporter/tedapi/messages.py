@@ -14,8 +14,8 @@ from tesla_protocol.energy_device.transport_pb2 import MessageEnvelope
 
 from probe_exporter.errors import DecodeError, GatewayError, KeyPendingError, QueryRefusedError
 from probe_exporter.readings.payload import clean, decode
-from probe_exporter.tedapi_queries import Query
-from probe_exporter.tedapi_questions import Din, Question, variables
+from probe_exporter.tedapi.queries import Query
+from probe_exporter.tedapi.questions import Din, Question, variables
 
 _CONFIG_FILE: Final = "config.json"
 _WRAPPED: Final = b"\x0a"

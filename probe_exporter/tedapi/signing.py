@@ -16,10 +16,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding
 from tesla_protocol.energy_device import signed_message_pb2
 
+from probe_exporter.tedapi.keys import rsa_key
 from probe_exporter.tedapi.messages import envelope
-from probe_exporter.tedapi_keys import rsa_key
-from probe_exporter.tedapi_queries import Query
-from probe_exporter.tedapi_questions import Din, Question
+from probe_exporter.tedapi.queries import Query
+from probe_exporter.tedapi.questions import Din, Question
 
 LIFE: Final = 12
 """Seconds for which a signed message is good."""

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from probe_exporter.config.sources import Files, Notes, Place, open_source, said
+from probe_exporter.config.typed_yaml import Value
 from probe_exporter.errors import ConfigurationError
-from probe_exporter.sources import Files, Notes, Place, open_source, said
-from probe_exporter.typed_yaml import Value
 
 CLIENT_AUTH: Final = {
     "NoClientCert": ssl.CERT_NONE,

@@ -6,10 +6,10 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from probe_exporter.schema import Access, Pin
+from probe_exporter.config.schema import Access, Pin
+from probe_exporter.config.settings import Config
+from probe_exporter.config.sources import Notes, Place, References, said, world_readable
 from probe_exporter.secrets import Secret
-from probe_exporter.settings import Config
-from probe_exporter.sources import Notes, Place, References, said, world_readable
 
 _NAME = "{name}"
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from probe_exporter.files import read_regular
-from probe_exporter.tedapi_questions import Question
+from probe_exporter.tedapi.questions import Question
 
 INSTALL: Final = "pip install '.[tedapi]'"
 """The command that brings what TEDAPI needs."""

@@ -15,13 +15,21 @@ from typing import Any
 
 import voluptuous as vol
 
-from probe_exporter import values
+from probe_exporter.config import values
+from probe_exporter.config.sections import Section, key
+from probe_exporter.config.tariff_section import PRICE, TARIFF
+from probe_exporter.config.tedapi_section import TEDAPI, TedapiConfig, TedapiPart
+from probe_exporter.config.values import (
+    Address,
+    HiddenKeyError,
+    Kind,
+    as_mapping,
+    one_or_many,
+    suggestion,
+    text,
+)
 from probe_exporter.secrets import Secret
-from probe_exporter.sections import Section, key
-from probe_exporter.tariff_section import PRICE, TARIFF
 from probe_exporter.tariffs import Tariff
-from probe_exporter.tedapi_section import TEDAPI, TedapiConfig, TedapiPart
-from probe_exporter.values import Address, HiddenKeyError, Kind, as_mapping, one_or_many, suggestion, text
 
 COLLECTORS = ("core", "meters", "grid", "site", "network", "solar", "tedapi", "tariff")
 DEFAULT_MODULE = "default"

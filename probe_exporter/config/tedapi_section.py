@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Final
 
 import voluptuous as vol
 
-from probe_exporter import values
+from probe_exporter.config import values
+from probe_exporter.config.sections import Section, key, nested, show
+from probe_exporter.config.values import Address, Kind
 from probe_exporter.secrets import Secret
-from probe_exporter.sections import Section, key, nested, show
-from probe_exporter.tedapi_queries import Queries
-from probe_exporter.tedapi_questions import Din
-from probe_exporter.values import Address, Kind
+from probe_exporter.tedapi.queries import Queries
+from probe_exporter.tedapi.questions import Din
 
 if TYPE_CHECKING:
-    from probe_exporter.schema import Pin
+    from probe_exporter.config.schema import Pin
 
 
 COLLECTOR: Final = "tedapi"

@@ -16,9 +16,9 @@ from typing import Any, Generic, TypeVar
 
 import voluptuous as vol
 
+from probe_exporter.config.typed_yaml import CommentedText
 from probe_exporter.durations import format_duration, parse_duration
 from probe_exporter.secrets import MASK, Secret
-from probe_exporter.typed_yaml import CommentedText
 
 T = TypeVar("T")
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from glob import has_magic
 from pathlib import Path
 
-from probe_exporter import schema, sections
-from probe_exporter.settings import Config
-from probe_exporter.sources import Files, Notes, Place, SourceFile, checked, said
+from probe_exporter.config import schema, sections
+from probe_exporter.config.settings import Config
+from probe_exporter.config.sources import Files, Notes, Place, SourceFile, checked, said
 
 _NO_LONGER_MATCHED = (
     "no file matches this pattern any more; is the folder mounted? To remove the last gateway on purpose, leave a file "

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from probe_exporter import values
-from probe_exporter.schema import DEFAULT_TARIFF, GatewayConfig, Module
-from probe_exporter.sources import Notes, Place
+from probe_exporter.config import values
+from probe_exporter.config.schema import DEFAULT_TARIFF, GatewayConfig, Module
+from probe_exporter.config.sources import Notes, Place
 
 
 def note_conflicts(

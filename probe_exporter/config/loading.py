@@ -14,13 +14,12 @@ from typing import Any
 
 import voluptuous as vol
 
-from probe_exporter import schema, sections, tariff_section, values
-from probe_exporter.access import AccessReader, Declared
-from probe_exporter.conflicts import note_conflicts, warn_of_tariffs
-from probe_exporter.environment import ADDRESS, environment_source
-from probe_exporter.errors import ConfigurationError, Mistake
-from probe_exporter.gateway_files import GatewayFiles
-from probe_exporter.schema import (
+from probe_exporter.config import schema, sections, tariff_section, values
+from probe_exporter.config.access import AccessReader, Declared
+from probe_exporter.config.conflicts import note_conflicts, warn_of_tariffs
+from probe_exporter.config.environment import ADDRESS, environment_source
+from probe_exporter.config.gateway_files import GatewayFiles
+from probe_exporter.config.schema import (
     COLLECTORS,
     DEFAULT_EMAIL,
     DEFAULT_MODULE,
@@ -31,8 +30,8 @@ from probe_exporter.schema import (
     Pin,
     WebConfig,
 )
-from probe_exporter.settings import Config, with_default_timeout
-from probe_exporter.sources import (
+from probe_exporter.config.settings import Config, with_default_timeout
+from probe_exporter.config.sources import (
     Files,
     Notes,
     Place,
@@ -42,11 +41,12 @@ from probe_exporter.sources import (
     default_state_directory,
     open_source,
 )
-from probe_exporter.tariff_section import WrittenTariff
+from probe_exporter.config.tariff_section import WrittenTariff
+from probe_exporter.config.tedapi_access import TedapiReader
+from probe_exporter.config.tedapi_section import TedapiPart
+from probe_exporter.config.values import Address
+from probe_exporter.errors import ConfigurationError, Mistake
 from probe_exporter.tariffs import Tariff
-from probe_exporter.tedapi_access import TedapiReader
-from probe_exporter.tedapi_section import TedapiPart
-from probe_exporter.values import Address
 
 __all__ = [
     "COLLECTORS",

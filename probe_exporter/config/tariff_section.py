@@ -12,11 +12,11 @@ from typing import Any, Final
 
 import voluptuous as vol
 
-from probe_exporter import values
-from probe_exporter.sections import Section, key, nested, show, take
+from probe_exporter.config import values
+from probe_exporter.config.sections import Section, key, nested, show, take
+from probe_exporter.config.values import Kind, one_or_many, text
 from probe_exporter.tariffs import PriceEntry, Tariff, conditions, never_applying
 from probe_exporter.tariffs.plan import EVERY_DAY, EVERY_MONTH
-from probe_exporter.values import Kind, one_or_many, text
 
 MOST_ENTRIES: Final = 100
 MOST_NAMES: Final = 8

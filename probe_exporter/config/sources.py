@@ -21,13 +21,13 @@ from typing import Any, TypeVar
 
 import voluptuous as vol
 
-from probe_exporter import typed_yaml
+from probe_exporter.config import typed_yaml
+from probe_exporter.config.schema import Pin
+from probe_exporter.config.sections import Section, steps
+from probe_exporter.config.values import HiddenKeyError
 from probe_exporter.errors import Mistake
 from probe_exporter.files import read_regular
-from probe_exporter.schema import Pin
 from probe_exporter.secrets import Secret, read_secret_file
-from probe_exporter.sections import Section, steps
-from probe_exporter.values import HiddenKeyError
 
 T = TypeVar("T")
 

@@ -8,12 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from probe_exporter.schema import GatewayConfig, Module, Pin
+from probe_exporter.config.schema import GatewayConfig, Module, Pin
+from probe_exporter.config.sources import Notes, Place, References, said, world_readable
+from probe_exporter.config.tedapi_section import COLLECTOR, TedapiConfig, TedapiKeys, TedapiPart
 from probe_exporter.secrets import Secret, read_secret_file
-from probe_exporter.sources import Notes, Place, References, said, world_readable
-from probe_exporter.tedapi_keys import read_key_file
-from probe_exporter.tedapi_queries import INSTALL, Queries, extra_installed, installed_file, load_queries
-from probe_exporter.tedapi_section import COLLECTOR, TedapiConfig, TedapiKeys, TedapiPart
+from probe_exporter.tedapi.keys import read_key_file
+from probe_exporter.tedapi.queries import INSTALL, Queries, extra_installed, installed_file, load_queries
 
 SECRETS: Final = ("rsa_key_file", "gateway_password", "gateway_password_file")
 

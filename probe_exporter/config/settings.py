@@ -8,12 +8,12 @@ from pathlib import Path
 
 import yaml
 
+from probe_exporter.config.schema import DEFAULT_EMAIL, GatewayConfig, Module, WebConfig
+from probe_exporter.config.sections import show
+from probe_exporter.config.tariff_section import WrittenTariff
+from probe_exporter.config.values import some_of
 from probe_exporter.errors import Mistake, UnknownModuleError
-from probe_exporter.schema import DEFAULT_EMAIL, GatewayConfig, Module, WebConfig
 from probe_exporter.secrets import MASK
-from probe_exporter.sections import show
-from probe_exporter.tariff_section import WrittenTariff
-from probe_exporter.values import some_of
 
 TIME_BEYOND_RETRIES = 10.0
 """Seconds of a probe, where its ``timeout`` is not written, beyond ``retry_timeout``."""

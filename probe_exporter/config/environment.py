@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from probe_exporter import typed_yaml
-from probe_exporter.sources import SourceFile
+from probe_exporter.config import typed_yaml
+from probe_exporter.config.sources import SourceFile
 
 ADDRESS = "POWERWALL_ADDRESS"
 """The variable that asks for a start without a file; the others alone mean nothing."""

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import voluptuous as vol
 
-from probe_exporter.values import HiddenKeyError, Kind, as_mapping, suggestion
+from probe_exporter.config.values import HiddenKeyError, Kind, as_mapping, suggestion
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

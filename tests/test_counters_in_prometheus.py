@@ -110,9 +110,13 @@ def check(prometheus: Told, name: str) -> None:
         increase = prometheus.ask("increase", name, LOAD)
         assert increase is not None, name
         assert least * 0.99 - course.lost - 0.02 <= increase / JOULES <= most * 1.01 + 0.02, name
-    for hours in (1, 6, 24):  # where a window is not the course, increase() reckons up to an interval more
+    for hours in (
+        1,
+        6,
+        24,
+    ):  # where a window is not the course, increase() adds up to an interval at each end: 3.5 %
         assert prometheus.most("resets", name, LOAD, hours) == 0.0, (name, hours)
-        assert prometheus.most("increase", name, LOAD, hours) / JOULES <= most * 1.03 + 0.02, (name, hours)
+        assert prometheus.most("increase", name, LOAD, hours) / JOULES <= most * 1.04 + 0.02, (name, hours)
 
 
 def test_increase_is_true(tmp_path: Path) -> None:

@@ -2,8 +2,8 @@
 
 ProbeExporterError
 ├── ConfigurationError      the configuration cannot be used; carries every mistake found
-├── UnknownTargetError      a target that nobody configured
-├── UnknownModuleError      a module that nobody configured
+├── UnknownTargetError      a target that is not configured
+├── UnknownModuleError      a module that is not configured
 └── GatewayError            one gateway did not answer as it should; every leaf has a ``reason``
     ├── ConnectError        connect        no TCP connection, reset, cut short
     ├── DeadlineError       timeout        connected, but no whole answer in time
@@ -11,7 +11,7 @@ ProbeExporterError
     │   └── PinError        tls            another certificate than the pinned one
     ├── AuthError           auth           401, 403
     │   ├── ForbiddenError  auth           403 to a fresh session: not for an owner
-    │   ├── KeyPendingError auth           TEDAPI: a registered key that nobody has confirmed yet
+    │   ├── KeyPendingError auth           TEDAPI: a registered key that is not confirmed yet
     │   ├── UnknownKeyError auth           TEDAPI: a key that the gateway does not know
     │   ├── RecipientError  auth           TEDAPI: signed for another gateway
     │   ├── ClockError      auth           TEDAPI: the clocks differ too much for a signature
@@ -77,7 +77,7 @@ class GatewayError(ProbeExporterError):
     reason: str
 
     def as_value(self) -> GatewayError:
-        """This error to be kept, not raised: without its cause and the frames that it came through.
+        """Return this error to be kept, not raised: without its cause and the frames that it came through.
 
         Those refer back to it, and with them dead connections would wait for the garbage collector.
         """
@@ -136,7 +136,7 @@ class ClockError(AuthError):
 class LoginRestError(AuthError):
     """No login is tried now: an earlier one failed, or was less than a minute ago. The message says for how long.
 
-    ``reason`` is that of the failure, where there was one: a login that was cut short is no wrong password.
+    ``reason`` is that of the failure, where there was one: a login that was cut short does not mean a wrong password.
     """
 
     def __init__(self, message: str, reason: str = AuthError.reason) -> None:
@@ -145,7 +145,7 @@ class LoginRestError(AuthError):
 
 
 class RateLimitError(GatewayError):
-    """429: the gateway asks for fewer requests. ``retry_after`` is in seconds, None where not said."""
+    """429: the gateway asks for fewer requests. ``retry_after`` is in seconds, None if the answer has none."""
 
     reason = "rate_limited"
 
@@ -155,7 +155,7 @@ class RateLimitError(GatewayError):
 
 
 class BusyError(GatewayError):
-    """503: the gateway is busy with itself. ``retry_after`` is in seconds, None where not said."""
+    """503: the gateway is busy. ``retry_after`` is in seconds, None if the answer has none."""
 
     reason = "busy"
 
@@ -179,7 +179,7 @@ class AbsentError(StatusError):
 
 
 class DecodeError(GatewayError):
-    """The answer is no JSON, is encoded or too long, or a login answer has no token."""
+    """The answer is not JSON, is encoded or too long, or a login answer has no token."""
 
     reason = "decode"
 

@@ -1,4 +1,4 @@
-"""Files that people keep are written whole or not at all, and nothing but a file is read as one."""
+"""Writing files whole or not at all, and reading regular files only."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Secrets that do not show themselves.
 
-``Secret`` wraps a text and shows it to nobody who does not call ``reveal``: not to ``repr``, ``str``, ``format``,
+``Secret`` wraps a text and gives it by ``reveal`` only: not by ``repr``, ``str``, ``format``,
 ``%``, ``json``, a pickle or a template. It does not subclass ``str``, because a subclass leaks in most of these.
 ``read_secret_file`` reads one from a file.
 """

@@ -1,4 +1,4 @@
-"""The exporter's own metrics: what this process did, never what a gateway said."""
+"""The exporter's own metrics: they count the work of this process, never values of a gateway."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ class LazyGroup(click.Group):
         return command
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """As click does, after `arranged`."""
+        """Parse the arguments as click does, after `arranged`."""
         return super().parse_args(ctx, self.arranged(ctx, args))
 
     def arranged(self, ctx: click.Context, args: list[str]) -> list[str]:

@@ -12,14 +12,14 @@ from probe_exporter.cli.options import Settings
 def check(settings: Settings) -> None:
     """Validate the configuration.
 
-    Shows every mistake in one go, each with file, line and place, and never a value. Nothing is connected to. A
+    Shows every mistake in one go, each with file, line and place, and never a value. It makes no connection. A
     password file that cannot be read is a warning here, as the service may read it where you may not.
     """
     report(settings)
 
 
 def report(settings: Settings) -> None:
-    """Print what is odd and how much there is. Raises ConfigurationError or Refusal where something is wrong."""
+    """Print the warnings and the size of the configuration. Raises ConfigurationError or Refusal where something is wrong."""
     config = settings.read(settings.config_path(), without_secrets=True)
     for warning in config.warnings:
         click.echo(f"warning: {warning}", err=True)

@@ -55,7 +55,7 @@ def describe_system_error(error: OSError) -> str:
 
 
 def _unexpected(error: Exception) -> str:
-    """The kind and place of a mistake of ours. Its message stays out: it may quote a secret."""
+    """The kind and place of an error in the exporter itself. Its message stays out: it may quote a secret."""
     where = " < ".join(places(error.__traceback__))
     return f"unexpected {type(error).__name__} at {where}; please report this line as a bug"
 

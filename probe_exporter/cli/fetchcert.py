@@ -57,7 +57,7 @@ def fetchcert(
 
 
 def _fetch(config: Config, gateway: GatewayConfig, timeout: float, force: bool) -> str:
-    """Fetch one certificate, and save it where a file is configured. What to print about it.
+    """Fetch one certificate, and save it if a file is configured. Return the text to print.
 
     Raises GatewayError and OSError.
     """

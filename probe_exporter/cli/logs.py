@@ -51,9 +51,9 @@ def configure(level: str, style: str, stream: TextIO | None = None) -> None:
 
 
 def warn_about(warnings: Iterable[Mistake], told: Iterable[Mistake] = ()) -> None:
-    """Log what the reader of the configuration found odd, a line each, without what was ``told`` before.
+    """Log the warnings about the configuration, one to a line, except those in ``told``.
 
-    A warning is the same one wherever in its file it stands now.
+    A warning that moved within its file is still the same.
     """
     known = {(warning.file, warning.path, warning.problem) for warning in told}
     for warning in warnings:
@@ -98,7 +98,7 @@ def _quoted(value: Any) -> str:
 
 
 class TextFormatter(logging.Formatter):
-    """For people: time, level, sentence, fields in parentheses."""
+    """A formatter for terminals: time, level, sentence, fields in parentheses."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The line."""

@@ -102,7 +102,7 @@ def variable_of(option: str) -> str:
 class Settings:
     """The options in front of the command, and the environment as it was at the start.
 
-    ``level`` is None where none was asked for; ``expand`` puts variables in for ``${NAME}`` in the configuration.
+    ``level`` is None if the user gave none; ``expand`` puts variables in for ``${NAME}`` in the configuration.
     """
 
     config_file: Path | None
@@ -118,7 +118,7 @@ class Settings:
         logs.configure(self.level or level, self.style)
 
     def config_path(self) -> Path | None:
-        """Return the configuration file in use, None where the environment says it all. Raises Refusal."""
+        """Return the configuration file in use, None if the environment defines the gateway. Raises Refusal."""
         from probe_exporter.config import find_config
         from probe_exporter.config.environment import ADDRESS
 

@@ -36,7 +36,7 @@ _MAX_SIZE: Final = 32 << 20
 def record(settings: Settings, target: str, file: Path, timeout: float, force: bool) -> int:
     """Save what a gateway answers, for a bug report or a new test payload.
 
-    Every path that the exporter ever asks for is asked for once. The FILE holds statuses, times and bodies; secrets,
+    Requests once every path that the exporter uses. The FILE holds statuses, times and bodies; secrets,
     serials, names, addresses and e-mails are replaced by stand-ins. Read it before you send it on.
     """
     settings.start_logging("warning")
@@ -187,7 +187,7 @@ def _metrics(document: dict[str, Any]) -> list[FilledMetric]:
 
 
 def _moment(text: object) -> float:
-    """Unix seconds of the record; now, where it does not say."""
+    """The time of the record in Unix seconds; now, if the record has none."""
     try:
         return datetime.fromisoformat(str(text)).timestamp()
     except ValueError:

@@ -77,7 +77,7 @@ class FileWatch(threading.Thread):
         self._ended = threading.Event()
 
     def run(self) -> None:
-        """Look until `end`."""
+        """Check the files until `end`."""
         while not self._ended.wait(self._interval):
             self.look()
 
@@ -90,7 +90,7 @@ class FileWatch(threading.Thread):
         self._before = now
 
     def end(self) -> None:
-        """Look no more."""
+        """Stop checking the files."""
         self._ended.set()
         if self.is_alive():
             self.join()

@@ -111,5 +111,5 @@ def _row(result: ProbeResult) -> tuple[str, ...]:
 
 
 def _number(value: float | None, scale: float, digits: int) -> str:
-    """A number for people; what rounds to 0 has no sign."""
+    """A rounded number; one that rounds to 0 has no sign."""
     return "-" if value is None else f"{round(value * scale, digits) + 0.0:.{digits}f}"

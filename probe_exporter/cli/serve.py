@@ -27,7 +27,7 @@ DESCRIPTORS_PER_GATEWAY = 4
 
 
 class Unavailable(Refusal):
-    """The port is not to be had now: exit code 1, as another start may succeed."""
+    """The port is not available now: exit code 1, as a later start may succeed."""
 
     exit_code = 1
 
@@ -154,7 +154,7 @@ def _check(settings: Settings, web_config_file: Path | None) -> None:
 def run(settings: Settings, options: WebOptions, *, auto_reload: bool = False) -> None:
     """Serve until a signal ends it; what ``options`` leave open comes from the configuration.
 
-    Raises ConfigurationError, and Unavailable where the port is not to be had now.
+    Raises ConfigurationError, and Unavailable if the port is not available now.
     """
     from probe_exporter.cli.reloading import FileWatch, Reloader
     from probe_exporter.config.sources import Files

@@ -1,4 +1,4 @@
-"""``probe_exporter simulate``: gateways that are not there, and a configuration that fits them."""
+"""``probe_exporter simulate``: simulated gateways, and a configuration that fits them."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ def _system(scenario: str, index: int) -> System:
 
 
 def _home_of(scenario: str) -> dict[str, Any]:
-    """Return what the configuration says of a scenario that is one home."""
+    """Return the settings of the configuration for a scenario that is one home."""
     from probe_exporter.simulator.strategies import VILLA_TARIFF
 
     return {"home": VILLA, "tariff": VILLA_TARIFF} if scenario == VILLA else {}

@@ -38,7 +38,7 @@ def tariff(settings: Settings, target: str, at: str | None, days: int) -> None:
     """Show which price of electricity applies when.
 
     TARGET is a configured gateway, by name or address. One line for each change of a price or period, by the
-    tariff's own clock. No gateway is asked.
+    tariff's own clock. Sends no request to a gateway.
     """
     settings.start_logging("warning")
     config = settings.load()

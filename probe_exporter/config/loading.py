@@ -1,4 +1,4 @@
-"""From configuration files to ``Config``: finds them, reads them, checks them, and says every mistake in one go.
+"""From configuration files to ``Config``: finds, reads and checks them, and reports every mistake in one go.
 
 Problems name file, line, path and remedy, and never a value: any value may be a password in the wrong place.
 """
@@ -153,7 +153,7 @@ class _Loading:
         self._opened = 0
 
     def load(self, path: Path | None) -> Config:
-        """Return what the file at ``path`` says, or else the environment. Raises ConfigurationError."""
+        """Return the configuration of the file at ``path``, or else of the environment. Raises ConfigurationError."""
         device = None
         if path is not None:
             main = self._open(path)

@@ -202,7 +202,7 @@ class GatewayConfig:
     """``gateways.<name>:``: whom to probe, and the access to it that its keys and its module's lead to.
 
     ``tls_cert_file`` is set even while the file does not exist; then ``pin`` is None and ``pin_missing`` true, and
-    nobody may connect without validation instead. ``retry_*`` (s) are None where the module's hold. ``capacity`` is
+    no connection is made without validation instead. ``retry_*`` (s) are None where the module's hold. ``capacity`` is
     in joules. ``prices`` is the tariff that ``tariff``, or else the one called ``default``, leads to.
     ``tedapi`` is what its section leads to.
     """

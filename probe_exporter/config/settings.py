@@ -1,4 +1,4 @@
-"""The configuration in force: what ``config.load_config`` gives and everybody else reads. All times are seconds."""
+"""The configuration in force: the result of ``config.load_config``. All times are seconds."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TIME_BEYOND_RETRIES = 10.0
 class Config:
     """The configuration of one file and of the files that it names.
 
-    ``path`` is None where the environment says it all. ``modules`` always has ``default``; ``gateways`` includes the
+    ``path`` is None if the environment defines the gateway. ``modules`` always has ``default``; ``gateways`` includes the
     gateway of ``device:`` under its address, which ``device`` then names. ``warnings`` are in file order. ``matched``
     and ``unmatched`` are the patterns of ``gateway_files`` that match some file, and none.
     """

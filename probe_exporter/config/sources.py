@@ -184,7 +184,7 @@ class Notes:
     def summed_up(self) -> tuple[Mistake, ...]:
         """Return them in file order, at most ten of a kind, and how many more there are where the ten end.
 
-        Two are of one kind if they say the same up to the semicolon, behind which the remedy stands.
+        Two are of one kind if their text up to the semicolon, which begins the remedy, is the same.
         """
         shown: list[Mistake] = []
         kinds = Counter(_kind(note) for _, note in self.notes)
@@ -254,7 +254,7 @@ def open_source(
 
 
 def said(error: OSError) -> str:
-    """Return the words of the system, without the path: it may be a password in the wrong place."""
+    """Return the system's message, without the path: it may be a password in the wrong place."""
     return (error.strerror or type(error).__name__).lower()
 
 

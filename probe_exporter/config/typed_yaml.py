@@ -1,7 +1,7 @@
 """YAML in which every scalar is the text that was typed, and everything knows its line.
 
 ``012345`` stays ``012345`` and ``no`` stays ``no``: the schema converts, not YAML. Duplicate keys, tags, keys that are
-no text, deep nesting and aliases that explode are mistakes. Problems are worded without any value of the file, since
+not text, deep nesting and aliases that explode are mistakes. Problems are worded without any value of the file, since
 the value might be a password. The input is read event by event, so no input can exhaust the stack.
 """
 

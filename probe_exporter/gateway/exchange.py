@@ -52,7 +52,7 @@ class Demand(Protocol):
     """The purpose of a fetch: it chooses the endpoints and the time limit, and takes the answers."""
 
     def limits(self) -> Limits | None:
-        """Return what holds for those who wait now, None where nobody waits."""
+        """Return the limits for the clients that wait now, None if there are none."""
         ...
 
     def pending(self, public_only: bool, hung_under_way: bool) -> bool:
@@ -68,7 +68,7 @@ class Demand(Protocol):
         ...
 
     def take(self, fetched: Fetched) -> None:
-        """Take what became of an endpoint."""
+        """Take the result for an endpoint."""
         ...
 
     def fail(self, error: GatewayError) -> None:
@@ -76,11 +76,11 @@ class Demand(Protocol):
         ...
 
     def over(self) -> bool:
-        """Return True if nobody waits: the fetch then ends, and whoever comes begins another one."""
+        """Return True if no client waits: the fetch then ends, and the next client begins another one."""
         ...
 
     def trace(self, step: str) -> None:
-        """Note one step, for people."""
+        """Note a step for the log of the probe."""
         ...
 
 

@@ -40,7 +40,7 @@ class Store(Protocol):
     """The place where a login record outlives the process."""
 
     def load(self, config: GatewayConfig) -> LoginRecord | None:
-        """Return what was saved for this gateway, None where nothing usable was."""
+        """Return the saved record of this gateway, None if there is no usable one."""
         ...
 
     def save(self, config: GatewayConfig, record: LoginRecord) -> None:

@@ -14,7 +14,7 @@ from probe_exporter.gateway.exchange import Fetched, Limits
 class Once:
     """Asks ``endpoints`` until ``deadline``, in seconds of `time.monotonic`, under the limits of a module.
 
-    ``fetched`` is what became of each; ``error`` is why there is no connection, None where there was one.
+    ``fetched`` holds the result of each; ``error`` is the failure to connect, None after a connection.
     """
 
     def __init__(self, endpoints: Iterable[Endpoint], module: Module, deadline: float) -> None:
@@ -53,16 +53,16 @@ class Once:
         return next((one for one in self._todo if one.public or not public_only), None)
 
     def hung(self, endpoint: Endpoint) -> bool:
-        """Return False: nothing is asked twice."""
+        """Return False: each endpoint is requested once."""
         return False
 
     def take(self, fetched: Fetched) -> None:
-        """Keep what became of an endpoint."""
+        """Keep the result for an endpoint."""
         self._left -= 1
         self.fetched[fetched.endpoint.name] = fetched
 
     def fail(self, error: GatewayError) -> None:
-        """Keep why there is no connection."""
+        """Keep the failure to connect."""
         self.error = error
 
     def over(self) -> bool:

@@ -285,7 +285,7 @@ class Session:
         """An endpoint answered 401 or 403 to a request with ``token``. Return True if it is to be asked once more.
 
         A 403 means a missing role as often as a dead session, so it renews only a token older than a minute; a 401
-        renews only a token that was accepted before. An endpoint that a new session did not open is no reason for
+        renews only a token that was accepted before. An endpoint that a new session did not open does not lead to
         another login within the hour.
         """
         record = self.record
@@ -374,7 +374,7 @@ class Session:
 
 
 def _own_words(body: bytes, password: Secret | None) -> str:
-    """Return what the gateway says about a refusal, as one short printable line; "" where it says nothing usable."""
+    """Return the gateway's words for a refusal as a short printable line; "" if there are no usable ones."""
     try:
         document = decode(body)
     except DecodeError:

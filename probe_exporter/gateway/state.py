@@ -181,7 +181,7 @@ def _number(value: object) -> float:
 
 
 def _hash(config: GatewayConfig, salt: bytes) -> str:
-    """A slow salted hash of whom we talk to and as whom: the file must not tell a short password."""
+    """A slow salted hash of address and credentials: the file must not reveal a short password."""
     password = config.login_password.reveal() if config.login_password else ""
     parts = [address.text for address in config.addresses]
     parts += [config.login_email, password, config.pin.sha256.hex() if config.pin else ""]

@@ -151,7 +151,7 @@ class Connection:
         return True
 
     def _reply(self) -> None:
-        """Send what TLS itself has to say, as far as it goes."""
+        """Send pending bytes of TLS itself, as far as the socket takes them."""
         data = self._outgoing.read()
         try:
             sent = self._sock.send(data)

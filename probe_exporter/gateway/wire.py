@@ -309,7 +309,7 @@ def _headers(lines: bytes) -> dict[str, str]:
 
 
 def _content_length(value: str | None) -> int | None:
-    """The length that a head tells; None where it tells none."""
+    """The Content-Length of a head; None if it has none."""
     if value is None:
         return None
     length, _, more = value.partition(", ")

@@ -68,7 +68,7 @@ def one(value: float | None) -> Iterable[Sample]:
 
 
 def state_set(word: str | None, known: Iterable[str], *labels: str) -> Iterator[Sample]:
-    """A state set: every known state 0 or 1, and ``other`` for a word nobody knew. Nothing for None or ''."""
+    """A state set: every known state 0 or 1, and ``other`` for an unknown word. No samples for None or ''."""
     if not word:
         return
     seen = False

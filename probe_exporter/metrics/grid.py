@@ -1,4 +1,4 @@
-"""Metrics of the public grid: its state, grid services, and the faults that an inverter noticed."""
+"""Metrics of the public grid: its state, grid services, and the faults that an inverter detected."""
 
 from __future__ import annotations
 

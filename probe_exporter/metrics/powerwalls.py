@@ -1,6 +1,6 @@
 """Metrics of the inventory of Powerwalls.
 
-What a Powerwall says of the grid and of its checks means nothing while the site master runs, and is left out then.
+A Powerwall's state of the grid and of its checks is valid only while the site master is stopped; else it is left out.
 """
 
 from __future__ import annotations

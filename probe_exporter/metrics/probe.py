@@ -1,4 +1,4 @@
-"""The metrics of every probe: its verdict, and how each endpoint fares. They are never dropped."""
+"""The metrics of every probe: its verdict, and the state of each endpoint. They are never dropped."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class EndpointOutcome:
     """The state of an endpoint: its last request, and the age in seconds of the reading that is kept of it.
 
     ``up`` is None where it was never asked, ``age`` where nothing is kept, ``reason`` where its last request was
-    answered. ``unknown`` counts the words that no known firmware says.
+    answered. ``unknown`` counts the words that no known firmware uses.
     """
 
     name: str

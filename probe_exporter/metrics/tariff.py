@@ -66,7 +66,7 @@ def site_metrics(
 ) -> list[FilledMetric]:
     """Return the metrics of a site for a moment (Unix seconds), in the order of the two tables.
 
-    ``told`` is the name of the time zone that the gateway tells, which counts where the configuration has none.
+    ``told`` is the name of the time zone that the gateway tells, which is used if the configuration has none.
     """
     zone = _zone(gateway, told)
     samples: dict[str, Iterable[Sample]] = {

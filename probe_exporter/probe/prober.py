@@ -1,4 +1,4 @@
-"""Probes for whoever asks: they join the run of their gateway, wait as long as they can, and get their answer."""
+"""Probes for clients: each joins the run of its gateway, waits as long as it can, and gets its answer."""
 
 from __future__ import annotations
 

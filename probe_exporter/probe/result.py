@@ -51,7 +51,7 @@ class ProbeResult:
 
     @property
     def reason(self) -> str | None:
-        """Why it failed, None where it did not."""
+        """The reason of the failure, None after a success."""
         return self.verdict.reason
 
     @property

@@ -1,4 +1,4 @@
-"""A run: one gateway is read for everybody who waits for it, for as long as the most patient of them.
+"""A run: one gateway is read for all clients that wait for it, for as long as the most patient of them.
 
 A run belongs to the gateway, not to a client. Clients come while it is under way and leave when their time is over,
 each with what has been read so far; what is under way then is read on and kept. Clients that wait at the same time
@@ -185,7 +185,7 @@ class Run:
     # The demand of the fetch
 
     def limits(self) -> Limits | None:
-        """Return what holds for those who wait now, None where nobody waits."""
+        """Return the limits for the clients that wait now, None if there are none."""
         with self._memory.lock:
             waiting = self._waiting()
         if not waiting:
@@ -320,7 +320,7 @@ class Run:
             log.info("%s: the firmware changed from %s to %s", self._site.name, old, new)
 
     def _tell_words(self, name: str, words: tuple[str, ...]) -> None:
-        """Name each word that no firmware known to us says, once; a hostile gateway has a hundred at most."""
+        """Log each word that no known firmware uses, once; a hostile gateway has a hundred at most."""
         for word in words:
             if (name, word) not in self._memory.words and len(self._memory.words) < 100:
                 self._memory.words.add((name, word))
@@ -349,7 +349,7 @@ class Run:
             self._finish(waiter)
 
     def fail(self, error: GatewayError) -> None:
-        """End the wait of everybody: there is nothing to be had."""
+        """End the wait of all clients: there will be no reading."""
         with self._memory.lock:
             current = self.round
             if current is None:
@@ -364,7 +364,7 @@ class Run:
             self._satisfy(set())
 
     def over(self) -> bool:
-        """Return True if nobody waits: whoever comes then begins another run."""
+        """Return True if no client waits: the next client begins another run."""
         with self._memory.lock:
             if self._waiting():
                 return False
@@ -372,7 +372,7 @@ class Run:
             return True
 
     def trace(self, step: str) -> None:
-        """Note one step, for people."""
+        """Note a step for the log of the probe."""
         current = self.round
         if current is not None and len(current.steps) < _MOST_STEPS:
             current.steps.append(f"{time.monotonic() - current.begun:7.3f} {step}")

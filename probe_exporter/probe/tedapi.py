@@ -66,7 +66,7 @@ class TedapiSide:
 
     @property
     def error(self) -> str | None:
-        """Why TEDAPI does not answer, None where it does or was not asked yet."""
+        """The reason why TEDAPI does not answer, None if it answers or was not asked yet."""
         return None if self._run.error is None else str(self._run.error)
 
     @property

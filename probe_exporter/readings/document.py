@@ -120,7 +120,7 @@ class Readings:
 class Reading:
     """The reading of one document. ``value`` is None where nothing in it was usable.
 
-    ``unknown`` are the words in it that no known firmware says, in the order met.
+    ``unknown`` are the words in it that no known firmware uses, in the order met.
     """
 
     value: object | None

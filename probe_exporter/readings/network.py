@@ -1,4 +1,4 @@
-"""The gateway's network interfaces. Signal strengths are in percent as the gateway says them."""
+"""The gateway's network interfaces. Signal strengths are in percent, as the gateway gives them."""
 
 from __future__ import annotations
 

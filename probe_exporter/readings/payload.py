@@ -1,4 +1,4 @@
-"""Distrustful access to what a gateway sent.
+"""Distrustful access to the answers of a gateway.
 
 A gateway is a stranger: any field may be absent, null, of another type, huge or not finite. `Payload` wraps a
 decoded JSON document and gives each field as the type that was asked for, or None. Nothing here raises on content.
@@ -79,7 +79,7 @@ def clean(text: str) -> str:
 class Payload:
     """A JSON value and the accessors for its fields.
 
-    ``unknown`` collects words that no known firmware says (see `word`); children share their parent's list.
+    ``unknown`` collects words that no known firmware uses (see `word`); children share their parent's list.
     """
 
     __slots__ = ("_value", "unknown")

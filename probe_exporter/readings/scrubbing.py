@@ -1,4 +1,4 @@
-"""A gateway's answer without what tells whose it is.
+"""A gateway's answer without what identifies its owner.
 
 What is kept is a list of fields known to be harmless, each with the form that its text may have; everything else
 becomes a stand-in. Equal texts get equal stand-ins, so that structure and duplicates survive.

@@ -108,7 +108,7 @@ def _string(payload: Payload) -> PvString:
 
 
 def _alerts(payload: Payload) -> tuple[str, ...] | None:
-    """The names that are true; the map also holds times and masks, which are none. None where there is no map."""
+    """The names that are true; the map also holds times and masks, which are left out. None if there is no map."""
     if not payload.is_object:
         return None
     return tuple(name for name, _ in payload.items() if payload.flag(name))

@@ -82,9 +82,9 @@ def version_parts(version: str | None) -> tuple[float, ...]:
 
 @dataclass(frozen=True, slots=True)
 class SiteMaster:
-    """The process that controls the batteries. ``busy_reason`` says why it must not be interrupted now.
+    """The process that controls the batteries. ``busy_reason`` is why it must not be interrupted now.
 
-    A stopped site master says nothing about a reboot: then ``reboot_allowed`` and ``busy_reason`` are None.
+    A stopped site master does not report on a reboot: then ``reboot_allowed`` and ``busy_reason`` are None.
     """
 
     state: str | None
@@ -194,5 +194,5 @@ class Registration:
 
 
 def parse_registration(payload: Payload, read_at: float) -> Registration:
-    """The consents beside it are nobody's business here."""
+    """The consents beside it are private, and are not read."""
     return Registration(registered=payload.flag("registered"))

@@ -119,7 +119,7 @@ class Components:
 
 
 def parse_components(payload: Payload, read_at: float) -> Components:
-    """Nothing is believed of an answer that does not say whom was asked: its inverter would have no name."""
+    """An answer without the DIN that was asked is refused: its inverter would have no name."""
     serial = serial_of(payload.text("din"))
     parts = payload.child("components") if serial else Payload(None)
     slots = list(_slots(parts))
@@ -186,7 +186,7 @@ def _fans(signals: Signals) -> Iterator[Fan]:
 
 
 def _slots(parts: Payload) -> Iterator[HighVoltagePack]:
-    """The slots for packs; a serial that two of them show is no serial.
+    """The slots for packs; a serial that two of them show is not used.
 
     Energies are in a parallel list, believed only where both lists have the same length.
     """

@@ -162,6 +162,6 @@ def _limit(site: Payload, key: str) -> float | None:
 
 
 def _named(site: Payload, key: str) -> str:
-    """A text; ``*`` means any, and is no name."""
+    """A text; ``*`` means any, and is not a name."""
     text = site.text(key) or ""
     return "" if text == _ANY else text

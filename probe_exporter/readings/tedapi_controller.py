@@ -216,7 +216,7 @@ def _meter_phases(measured: Payload, prefix: str) -> Iterator[PhaseReading]:
 
 
 def _blocks(control: Payload) -> Iterator[DisabledBlock]:
-    """Blocks that say whether they are disabled: null is no answer (2024), an empty list means that they are not."""
+    """Blocks that say whether they are disabled: null means unknown (2024), an empty list means that they are not."""
     for element in control.child("batteryBlocks").elements():
         serial = serial_of(element.text("din"))
         if serial and element.child("disableReasons").is_list:

@@ -1,4 +1,4 @@
-"""Gateways that are not there: for tests, for trying the exporter out, and for benchmarks."""
+"""Simulated gateways: for tests, for trying the exporter out, and for benchmarks."""
 
 from __future__ import annotations
 

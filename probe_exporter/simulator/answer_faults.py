@@ -1,4 +1,4 @@
-"""Faults of the answer: whole and in time, but with a status or a body that helps nobody."""
+"""Faults of the answer: whole and in time, but with a useless status or body."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Faults of the body: documents that are damaged, hostile, or merely not what one expects.
 
-Each takes the right body and gives the spoilt one, as bytes. Bodies that are no JSON document are left alone.
+Each takes the right body and gives the spoilt one, as bytes. Bodies that are not a JSON document are left alone.
 """
 
 from __future__ import annotations
@@ -178,7 +178,7 @@ def _twinned(value: Any, names: tuple[str, ...]) -> Any:
 
 
 def invalid_utf8(body: bytes, _fault: Fault) -> bytes:
-    """Bytes that are no UTF-8 in every text, or at the end of a document without one."""
+    """Bytes that are not UTF-8 in every text, or at the end of a document without one."""
     spoilt = _STRING.sub(b'"\xff\xfe\xc3("', body)
     return spoilt if spoilt != body else body + b"\xff"
 

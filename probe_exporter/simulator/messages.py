@@ -35,7 +35,7 @@ Steps = Iterator[Step]
 
 
 class MalformedRequestError(Exception):
-    """The client does not speak HTTP/1.1, or says too much."""
+    """The client does not speak HTTP/1.1, or sends too much."""
 
 
 @dataclass(frozen=True, slots=True)

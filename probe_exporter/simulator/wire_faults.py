@@ -96,7 +96,7 @@ def certificate_swap(exchange: FaultyExchange) -> Steps:
 
 
 def not_http(exchange: FaultyExchange) -> Steps:
-    """Something that is no HTTP at all."""
+    """An answer that is not HTTP."""
     del exchange
     yield b"SSH-2.0-OpenSSH_9.2\r\n"
     yield Ending.CLOSE

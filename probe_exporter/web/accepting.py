@@ -1,6 +1,6 @@
 """Accepting connections: each is counted from its first moment, and a handshake has an end.
 
-asyncio's own servers know no cap, count nothing that has not shaken hands yet, and call ``accept`` two thousand times
+asyncio's own servers have no cap, do not count connections before the handshake, and call ``accept`` two thousand times
 in a row where the process has no descriptor left.
 """
 
@@ -99,7 +99,7 @@ class Acceptor:
             task.add_done_callback(self._beginning.discard)
 
     async def _begin(self, client: socket.socket) -> None:
-        """Shake hands where the port has TLS. A client that fails at it is gone without a word."""
+        """Shake hands where the port has TLS. A client that fails at it is not logged."""
         context = self._make_context()
         try:
             await self._loop.connect_accepted_socket(

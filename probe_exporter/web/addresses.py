@@ -37,7 +37,7 @@ def prepare(listener: socket.socket) -> None:
 
 
 def shown(listener: socket.socket) -> str:
-    """The address of a listening socket as people write it."""
+    """The address of a listening socket as text."""
     name = listener.getsockname()
     if not isinstance(name, tuple):
         return name if isinstance(name, str) and name else "a socket without a name"

@@ -189,7 +189,7 @@ class Application:
 
     @property
     def busy(self) -> bool:
-        """Return True if a thread is at work that nobody waits for."""
+        """Return True if a thread is at work for which no client waits."""
         return self.runner.busy or (self._reloading is not None and self._reloading.busy)
 
     def drain(self, seconds: float) -> None:

@@ -38,7 +38,7 @@ class HomeRow:
 
 
 def part(site: Site, readings: Readings, powers: dict[str, float]) -> Part:
-    """Return what the last good probe of a gateway says; a gateway that fails adds nothing that is true now."""
+    """Return the share of a gateway by its last good probe; the powers of a gateway that fails now are left out."""
     answers = site.last is not None and site.last.success
     soe, system = readings.soe, readings.system_status
     capacity = (system.full_energy if system is not None else None) or site.config.capacity

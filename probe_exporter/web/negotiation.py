@@ -35,7 +35,7 @@ def _format_of(media_type: str, version: str | None) -> Format | None:
 
 
 def _choices(header: str) -> Iterator[tuple[str, dict[str, str], float]]:
-    """Value, parameters and quality of each entry of an ``Accept`` header. A quality that is none counts as 0."""
+    """Value, parameters and quality of each entry of an ``Accept`` header. A malformed quality counts as 0."""
     for entry in header[:4096].split(","):
         value, *rest = entry.split(";")
         parameters = {}

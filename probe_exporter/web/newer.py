@@ -43,7 +43,7 @@ class Newer:
 
 
 def newer(site: Site, readings: Readings) -> Newer | None:
-    """The part of a gateway with TEDAPI; None for the others."""
+    """The part of a gateway with TEDAPI; None for gateways without it."""
     side = site.memory.tedapi
     if side is None:
         return None

@@ -54,7 +54,7 @@ def path_prefix(text: str) -> str:
 class WebOptions:
     """``reload`` reads the configuration again and gives what puts it in force; it raises ConfigurationError.
 
-    ``route_prefix`` is None where nobody gave one: then it is the path of ``external_url``.
+    ``route_prefix`` is None if it was not given: then it is the path of ``external_url``.
     """
 
     listen_addresses: tuple[str, ...] = (":9871",)

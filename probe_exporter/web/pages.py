@@ -1,4 +1,4 @@
-"""Pages for people, rendered from what probes brought: opening one never sends a request to a gateway."""
+"""HTML pages, rendered from the results of probes: opening one never sends a request to a gateway."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _environment() -> Environment:
 
 
 def prepare() -> None:
-    """Read all templates now: without a descriptor left nobody could later."""
+    """Read all templates now: later there may be no descriptor left."""
     for name in ("fleet.html", "gateway.html", "layout.html"):
         _environment().get_template(name)
     _source("style.css")
@@ -246,7 +246,7 @@ def _flows(shown: Readings) -> dict[str, Flow]:
 
 
 def watts(value: float | None) -> str:
-    """Watts as people read them."""
+    """Watts as text for a page."""
     if value is None:
         return "–"
     if abs(value) < 1000.0:
@@ -260,12 +260,12 @@ def percent(value: float | None) -> str:
 
 
 def kilowatt_hours(joules: float | None) -> str:
-    """Joules as people read them."""
+    """Joules as text for a page, in kWh."""
     return "–" if joules is None else f"{joules / 3.6e6:.1f} kWh"
 
 
 def ago(seconds: float | None) -> str:
-    """Seconds as people read an age."""
+    """An age in seconds as text for a page."""
     if seconds is None:
         return "never"
     for size, unit in ((86400.0, "d"), (3600.0, "h"), (60.0, "min")):

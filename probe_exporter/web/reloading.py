@@ -62,7 +62,7 @@ class Reloading:
         task.add_done_callback(self._tasks.discard)
 
     async def reload(self) -> str | None:
-        """Read and put in force. What is wrong with the configuration, None where nothing is."""
+        """Read and put in force. Return the mistakes of the configuration as text, None if there are none."""
         async with self._turn:
             try:
                 self._reading = self._thread.submit(self._read)

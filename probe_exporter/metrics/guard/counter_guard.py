@@ -102,7 +102,7 @@ class CounterGuard:
     # Judging
 
     def _doubt(self, key: Key, value: float, at: float, uptime: float | None) -> Doubt | None:
-        """Why this reading is held back for its own sake; None where it is not."""
+        """Return the doubt about this reading itself, None if there is none."""
         past = self._past.pop(key, None) or Past()
         self._past[key] = past  # the most recently seen stand last
         reason = doubt(past, value, at, derived=key in SOURCES)

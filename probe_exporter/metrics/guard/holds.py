@@ -1,7 +1,7 @@
 """Holds on disk, so that a restart does not publish what is held back.
 
 One small file a gateway, readable by its owner only, written atomically when a hold begins or ends. A file that is
-damaged is as good as none.
+damaged is ignored.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ class Telemetry:
         )
         self.probe_duration = Histogram(
             "probe_exporter_probe_duration_seconds",
-            "How long probes took, in seconds.",
+            "Duration of probes, in seconds.",
             buckets=_BUCKETS,
             registry=self.registry,
         )
@@ -60,11 +60,12 @@ class Telemetry:
         )
         self.gateways = self._gauge("gateways", "Gateways that are configured.")
         self.config_last_reload_successful = self._gauge(
-            "config_last_reload_successful", "Whether the last reload of the configuration succeeded, 1 or 0."
+            "config_last_reload_successful",
+            "1 if the last reload of the configuration succeeded, otherwise 0.",
         )
         self.config_last_reload_success_timestamp = self._gauge(
             "config_last_reload_success_timestamp_seconds",
-            "When the configuration was last loaded, in Unix seconds.",
+            "Time when the configuration was last loaded, in Unix seconds.",
         )
 
     def count_probe_failure(self, reason: str) -> None:

@@ -67,7 +67,7 @@ WITH_TEDAPI = [family for family in CATALOGUE if family.twin is not None]
 
 OLD = {"medium": "up to 60 s old", "slow": "up to 10 min old"}
 
-STYLE = re.compile(r"[A-Z][^(]*\(.+: .+\).*\.")
+STYLE = re.compile(r"[A-Z1][^(]*\(.+: .+\).*\.")
 """A sentence, and in brackets the endpoint and the field that it comes from."""
 
 every_family = pytest.mark.parametrize("family", CATALOGUE, ids=lambda family: family.name)
@@ -185,4 +185,5 @@ def test_nothing_is_said_of_a_gateway_that_said_nothing() -> None:
 @every_family
 def test_help_is_a_sentence_that_names_its_source(family: Family) -> None:
     assert STYLE.fullmatch(family.help), family.help
+    assert not family.help.startswith(("What ", "Whether ", "One ", "How ")), family.help
     assert any(name in family.help for name in (family.endpoint, *ALSO_FROM.get(family.name, ())))

@@ -19,7 +19,7 @@ def check(settings: Settings) -> None:
 
 
 def report(settings: Settings) -> None:
-    """Print the warnings and the size of the configuration. Raises ConfigurationError or Refusal where something is wrong."""
+    """Print the warnings and the size of the configuration. Raises ConfigurationError or Refusal."""
     config = settings.read(settings.config_path(), without_secrets=True)
     for warning in config.warnings:
         click.echo(f"warning: {warning}", err=True)

@@ -23,7 +23,7 @@ TIME_BEYOND_RETRIES = 10.0
 class Config:
     """The configuration of one file and of the files that it names.
 
-    ``path`` is None if the environment defines the gateway. ``modules`` always has ``default``; ``gateways`` includes the
+    ``path`` is None without a file. ``modules`` always has ``default``; ``gateways`` includes the
     gateway of ``device:`` under its address, which ``device`` then names. ``warnings`` are in file order. ``matched``
     and ``unmatched`` are the patterns of ``gateway_files`` that match some file, and none.
     """

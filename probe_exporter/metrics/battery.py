@@ -170,28 +170,28 @@ BLOCKS: tuple[Family, ...] = (
     ),
     _battery(
         "powerwall_battery_off_grid",
-        "Whether the battery is off grid (system_status: off_grid), 0 or 1.",
+        "1 if the battery is off grid (system_status: off_grid), otherwise 0.",
         lambda battery: battery.off_grid,
     ),
     _battery(
         "powerwall_battery_island_state",
-        "Whether the battery's inverter forms voltage and frequency itself, islanded (system_status: vf_mode), "
-        "0 or 1; not to be confused with powerwall_island_state.",
+        "1 if the battery's inverter forms voltage and frequency itself, islanded (system_status: vf_mode), "
+        "otherwise 0; not to be confused with powerwall_island_state.",
         lambda battery: battery.islanded,
     ),
     _battery(
         "powerwall_battery_wobble_detected",
-        "Whether the battery sees the frequency wobble (system_status: wobble_detected), 0 or 1.",
+        "1 if the battery detects a wobble of the frequency (system_status: wobble_detected), otherwise 0.",
         lambda battery: battery.wobble_detected,
     ),
     _battery(
         "powerwall_battery_charge_power_clamped",
-        "Whether the battery's charging power is clamped (system_status: charge_power_clamped), 0 or 1.",
+        "1 if the battery's charging power is clamped (system_status: charge_power_clamped), otherwise 0.",
         lambda battery: battery.charge_clamped,
     ),
     _battery(
         "powerwall_battery_backup_ready",
-        "Whether the battery is ready for backup (system_status: backup_ready), 0 or 1.",
+        "1 if the battery is ready for backup (system_status: backup_ready), otherwise 0.",
         lambda battery: battery.backup_ready,
     ),
     _state(
@@ -207,7 +207,7 @@ BLOCKS: tuple[Family, ...] = (
     ),
     _state(
         "powerwall_battery_pinv_grid_state",
-        "How the battery's inverter finds the grid (system_status: pinv_grid_state), one sample of 1.",
+        "State of the grid by the battery's inverter (system_status: pinv_grid_state), one sample of 1.",
         lambda battery: battery.inverter_grid_state,
     ),
     _state_set(
@@ -229,7 +229,7 @@ BLOCKS: tuple[Family, ...] = (
     ),
     _battery(
         "powerwall_battery_disabled",
-        "Whether the battery is disabled (system_status: disabled_reasons is not empty), 0 or 1.",
+        "1 if the battery is disabled (system_status: disabled_reasons is not empty), otherwise 0.",
         _disabled,
     ),
     _SYSTEM.samples(

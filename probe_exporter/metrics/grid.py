@@ -50,7 +50,7 @@ def _of_newest(name: str, documentation: str, value: Callable[[GridFault], float
 FAMILIES: tuple[Family, ...] = (
     _GRID.value(
         "powerwall_grid_connected",
-        "Whether the house hangs on the grid (system_status/grid_status: grid_status), 0 or 1; transitions count as 0.",
+        "1 if the home is on the grid (system_status/grid_status: grid_status), otherwise 0; transitions count as 0.",
         lambda grid: grid.connected,
     ),
     _GRID.states(
@@ -61,8 +61,8 @@ FAMILIES: tuple[Family, ...] = (
     ),
     _GRID.value(
         "powerwall_grid_services_active",
-        "Whether a utility or a virtual power plant controls the battery (system_status/grid_status: "
-        "grid_services_active), 0 or 1.",
+        "1 if a utility or a virtual power plant controls the battery (system_status/grid_status: "
+        "grid_services_active), otherwise 0.",
         lambda grid: grid.services_active,
         hardware="firmware 20.49 and later",
     ),
@@ -74,8 +74,8 @@ FAMILIES: tuple[Family, ...] = (
     ),
     _FAULTS.value(
         "powerwall_grid_faults",
-        "How many entries the list of grid faults has (system_status: grid_faults, or system_status/grid_faults). "
-        "Entries stay for weeks, so this is no count of faults that are active.",
+        "Number of entries in the list of grid faults (system_status: grid_faults, or system_status/grid_faults). "
+        "Entries stay for weeks, so this does not count the active faults.",
         lambda faults: len(faults.faults) if faults.listed else None,
     ),
     _FAULTS.samples(
@@ -88,7 +88,7 @@ FAMILIES: tuple[Family, ...] = (
     ),
     _of_newest(
         "powerwall_grid_fault_timestamp_seconds",
-        "When a device last noticed this alert, in Unix seconds (system_status: grid_faults[].timestamp, or "
+        "Time when a device last noticed this alert, in Unix seconds (system_status: grid_faults[].timestamp, or "
         "system_status/grid_faults).",
         lambda fault: fault.happened,
     ),

@@ -24,7 +24,7 @@ _SOLAR_INVERTED = (
 _METER = ("category", "type", "serial", "id")
 _PHASES_ONLY = "; only the phases that the meter measures."
 _LEFT_OUT = "Where the gateway leaves the number of such a phase out, it is 0."
-_NO_CURRENT = "No sample for 0 A beside more than 100 VA, which is no measurement."
+_NO_CURRENT = "No sample for 0 A beside more than 100 VA, which is not a measurement."
 _CURRENTS = (
     "Battery: on the DC side, + is charging. Load: power divided by the voltage, which a synchrometer gives times "
     "the square root of 3."
@@ -210,12 +210,12 @@ SUMS: tuple[Family, ...] = (
     ),
     _sum(
         "powerwall_meter_last_communication_timestamp_seconds",
-        "When the meters of a category last answered, in Unix seconds (meters/aggregates: last_communication_time).",
+        "Time of the last answer of a category's meters, in Unix seconds (meters/aggregates: last_communication_time).",
         lambda category: category.measured.communicated,
     ),
     _SUMS.samples(
         "powerwall_meter_last_phase_communication_timestamp_seconds",
-        "When a quantity (voltage, power, energy) was last measured by phase, in Unix seconds (meters/aggregates: "
+        "Last measurement of a quantity (voltage, power, energy) by phase, in Unix seconds (meters/aggregates: "
         "last_phase_*_communication_time); no sample where it never was.",
         ("category", "quantity"),
         _phase_communicated,
@@ -223,7 +223,7 @@ SUMS: tuple[Family, ...] = (
     ),
     _sum(
         "powerwall_meter_devices",
-        "How many meters a category sums up (meters/aggregates: num_meters_aggregated); the load has none.",
+        "Number of meters that a category sums up (meters/aggregates: num_meters_aggregated); the load has none.",
         lambda category: category.devices,
         hardware=_LATER,
     ),
@@ -297,8 +297,8 @@ DEVICES: tuple[Family, ...] = (
     ),
     _device(
         "powerwall_dev_connected",
-        "Whether the gateway is connected to the meter (meters/site, meters/solar: connection.neurio_connected), "
-        "0 or 1.",
+        "1 if the gateway is connected to the meter (meters/site, meters/solar: connection.neurio_connected), "
+        "otherwise 0.",
         lambda device: device.connected,
         hardware="Neurio meters",
     ),
@@ -342,17 +342,17 @@ DEVICES: tuple[Family, ...] = (
     ),
     _device(
         "powerwall_dev_last_communication_timestamp_seconds",
-        "When the meter last answered, in Unix seconds (meters/site, meters/solar: last_communication_time).",
+        "Time when the meter last answered, in Unix seconds (meters/site, meters/solar: last_communication_time).",
         lambda device: device.measured.communicated,
     ),
     _transformer(
         "powerwall_dev_ct_enabled",
-        "Whether a current transformer is in use (meters/site, meters/solar: cts), 0 or 1.",
+        "1 if a current transformer is in use (meters/site, meters/solar: cts), otherwise 0.",
         lambda device: device.enabled,
     ),
     _transformer(
         "powerwall_dev_ct_inverted",
-        "Whether the sign of a current transformer is inverted (meters/site, meters/solar: inverted), 0 or 1.",
+        "1 if the sign of a current transformer is inverted (meters/site, meters/solar: inverted), otherwise 0.",
         lambda device: device.inverted,
     ),
     _device(
@@ -373,7 +373,7 @@ STATUS: tuple[Family, ...] = (
     ),
     _STATUS.value(
         "powerwall_meters_errors",
-        "How many errors the gateway lists about its meters (meters/status: errors); no sample where it has no list.",
+        "Number of errors of the meters in the gateway's list (meters/status: errors); no sample without a list.",
         lambda status: status.errors,
     ),
 )

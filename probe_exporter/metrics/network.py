@@ -37,17 +37,17 @@ def _status(networks: Networks) -> Iterable[Sample]:
 FAMILIES: tuple[Family, ...] = (
     _each(
         "powerwall_network_enabled",
-        "Whether the interface is enabled (networks: enabled), 0 or 1.",
+        "1 if the interface is enabled (networks: enabled), otherwise 0.",
         lambda network: network.enabled,
     ),
     _each(
         "powerwall_network_active",
-        "Whether the interface is active (networks: active), 0 or 1.",
+        "1 if the interface is active (networks: active), otherwise 0.",
         lambda network: network.active,
     ),
     _each(
         "powerwall_network_primary",
-        "Whether this is the interface that the gateway prefers (networks: primary), 0 or 1.",
+        "1 if this is the interface that the gateway prefers (networks: primary), otherwise 0.",
         lambda network: network.primary,
     ),
     _NETWORKS.samples(
@@ -77,12 +77,12 @@ FAMILIES: tuple[Family, ...] = (
     ),
     _each(
         "powerwall_network_tesla_connected",
-        "Whether this interface reached Tesla at its last try (networks: lastTeslaConnected), 0 or 1.",
+        "1 if this interface reached Tesla at its last try (networks: lastTeslaConnected), otherwise 0.",
         lambda network: network.tesla_connected,
     ),
     _each(
         "powerwall_network_internet_connected",
-        "Whether this interface reached the internet at its last try (networks: lastInternetConnected), 0 or 1.",
+        "1 if this interface reached the internet at its last try (networks: lastInternetConnected), otherwise 0.",
         lambda network: network.internet_connected,
     ),
 )

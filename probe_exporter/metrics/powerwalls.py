@@ -85,28 +85,28 @@ def _checks(inventory: Powerwalls) -> Iterator[Sample]:
 FAMILIES: tuple[Family, ...] = (
     _INVENTORY.value(
         "powerwall_batteries_configured",
-        "How many Powerwalls the inventory lists (powerwalls: powerwalls); more than powerwall_batteries_available "
+        "Number of Powerwalls in the inventory (powerwalls: powerwalls); more than powerwall_batteries_available "
         "where one dropped out.",
         lambda powerwalls: powerwalls.count,
     ),
     _INVENTORY.value(
         "powerwall_battery_enumerating",
-        "Whether the gateway is looking for its Powerwalls (powerwalls: enumerating), 0 or 1.",
+        "1 if the gateway is searching for its Powerwalls (powerwalls: enumerating), otherwise 0.",
         lambda powerwalls: powerwalls.enumerating,
     ),
     _INVENTORY.value(
         "powerwall_batteries_grid_qualifying",
-        "Whether the Powerwalls are qualifying the grid (powerwalls: grid_qualifying), 0 or 1.",
+        "1 if the Powerwalls are qualifying the grid (powerwalls: grid_qualifying), otherwise 0.",
         lambda powerwalls: powerwalls.grid_qualifying,
     ),
     _INVENTORY.value(
         "powerwall_batteries_checking_if_offgrid",
-        "Whether the Powerwalls are checking if they are off grid (powerwalls: checking_if_offgrid), 0 or 1.",
+        "1 if the Powerwalls are checking if they are off grid (powerwalls: checking_if_offgrid), otherwise 0.",
         lambda powerwalls: powerwalls.checking_if_offgrid,
     ),
     _INVENTORY.value(
         "powerwall_grid_code_validating",
-        "Whether the grid code is being validated (powerwalls: grid_code_validating), 0 or 1.",
+        "1 if the grid code is being validated (powerwalls: grid_code_validating), otherwise 0.",
         lambda powerwalls: powerwalls.grid_code_validating,
     ),
     Family(
@@ -123,12 +123,12 @@ FAMILIES: tuple[Family, ...] = (
     ),
     _powerwall(
         "powerwall_battery_updating",
-        "Whether the Powerwall's firmware is being updated (powerwalls: updating), 0 or 1.",
+        "1 if the Powerwall's firmware is being updated (powerwalls: updating), otherwise 0.",
         lambda powerwall: powerwall.updating,
     ),
     _powerwall(
         "powerwall_battery_under_phase_detection",
-        "Whether the Powerwall's phase is being detected (powerwalls: under_phase_detection), 0 or 1.",
+        "1 if the Powerwall's phase is being detected (powerwalls: under_phase_detection), otherwise 0.",
         lambda powerwall: powerwall.under_phase_detection,
     ),
     _STOPPED.samples(
@@ -145,8 +145,8 @@ FAMILIES: tuple[Family, ...] = (
     ),
     _STOPPED.samples(
         "powerwall_battery_diagnostic_alert",
-        "Whether a diagnostic of the Powerwall, commissioning or update, gives an alert (powerwalls: "
-        "commissioning_diagnostic.alert, update_diagnostic.alert), 0 or 1.",
+        "1 if a diagnostic of the Powerwall, commissioning or update, gives an alert (powerwalls: "
+        "commissioning_diagnostic.alert, update_diagnostic.alert), otherwise 0.",
         ("serial", "diagnostic"),
         _alerts,
         hardware=f"{OWNER_API}; firmware 21 and later",

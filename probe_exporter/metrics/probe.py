@@ -49,7 +49,7 @@ PROBE_FAMILIES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         "1 when a core endpoint gave a usable answer in this probe and no login was refused.",
         (),
     ),
-    ("probe_duration_seconds", "How long this probe took, in seconds.", ()),
+    ("probe_duration_seconds", "Duration of this probe, in seconds.", ()),
     (
         "probe_failure_reason",
         "Why the probe failed: exactly one reason is 1 when probe_success is 0.",
@@ -65,12 +65,12 @@ PROBE_FAMILIES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ),
     (
         "powerwall_endpoint_up",
-        "Whether the endpoint's last request was answered with usable JSON.",
+        "1 if the endpoint's last request was answered with usable JSON, otherwise 0.",
         ("endpoint",),
     ),
     (
         "powerwall_endpoint_duration_seconds",
-        "How long the endpoint's last request took, in seconds.",
+        "Duration of the endpoint's last request, in seconds.",
         ("endpoint",),
     ),
     (
@@ -96,8 +96,8 @@ PROBE_FAMILIES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     (
         "powerwall_interface_up",
         (
-            "Whether a configured interface of the gateway answers: owner with its session, tedapi with its key or "
-            "password; neither hides the other's failure."
+            "1 if a configured interface of the gateway answers: owner with its session, tedapi with its key or "
+            "password; otherwise 0. The two are independent of each other."
         ),
         ("interface",),
     ),
@@ -108,12 +108,12 @@ PROBE_FAMILIES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ),
     (
         "powerwall_tls_certificate_not_after_timestamp_seconds",
-        "When the certificate that the gateway shows expires, in Unix seconds.",
+        "Time when the certificate that the gateway shows expires, in Unix seconds.",
         (),
     ),
     (
         "powerwall_tls_pinned",
-        "Whether the gateway's certificate is pinned; 0 means that it is not validated.",
+        "1 if the gateway's certificate is pinned; 0 means that it is not validated.",
         (),
     ),
 )

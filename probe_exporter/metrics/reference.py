@@ -24,7 +24,7 @@ that relabelling or HTTP SD bring. `probe_exporter metrics --format json` has th
 
 - **Base units**: joules, watts, volts, amperes, hertz, seconds, ratios from 0 to 1. kWh are joules / 3.6e6. Prices are
   the one exception: they are those of a kWh, as on every bill.
-- **Absent is absent.** A value that the gateway does not measure, says null for or marks as unlimited has no sample;
+- **Absent is absent.** A value that the gateway does not measure, gives as null or marks as unlimited has no sample;
   it is never 0. A failed probe has `probe_success` 0 and shows nothing kept from an earlier one.
 - **Signs.** Site: + draws from the grid, − feeds it. Battery: + discharges, − charges. Load: + is use. Solar: + is
   production. Battery *current* is on the DC side, and + is charging.
@@ -34,14 +34,14 @@ that relabelling or HTTP SD bring. `probe_exporter metrics --format json` has th
   counters that the gateway derives it from is held back or missing. A new meter and a second battery are believed after
   ten minutes, and every hold ends after seven days at the latest, as a new beginning. The load may run backwards for
   hours where a car or a second battery feeds the home: its `increase()` then lies between its net and its gross rise.
-  `powerwall_readings_held_back` counts what a probe kept to itself, and the log says what and why.
+  `powerwall_readings_held_back` counts what a probe held back, and the log has the counter and the reason.
 - **States** come twice: as the Go exporter has them (one series of 1, the state in a label), and as state sets: one
   series for each known state, 0 or 1, and `other` for a word that no release knew.
 - **Age.** Core power readings are new at every probe. What changes rarely is asked once a minute or once in ten
-  minutes, two such endpoints a probe at most; `powerwall_endpoint_age_seconds` says how old each answer is.
+  minutes, two such endpoints a probe at most; `powerwall_endpoint_age_seconds` is the age of each answer.
 - **Never measured.** A category whose meter never answered (its time is in the year 1, and every number is 0) has no
-  samples. A phase whose power the gateway leaves out because it is exactly 0 has 0. 0 A beside more than 100 VA is no
-  measurement, and has no sample.
+  samples. A phase whose power the gateway leaves out because it is exactly 0 has 0. 0 A beside more than 100 VA is
+  not a measurement, and has no sample.
 - **Phases** are `a`, `b` and `c` in every family, so that volts, amperes and watts join; line l1 of the gateway is `a`.
 - **Meters.** The label `id`, in brackets below, is there only where several meters of a category share type and serial.
   There `powerwall_dev_info` joins on `category`, `type`, `serial` and `id`, and elsewhere on the first three.
@@ -56,7 +56,7 @@ that relabelling or HTTP SD bring. `probe_exporter metrics --format json` has th
 - A new pack has some 14.4 kWh where 13.5 kWh are nominal: a health above 1 is normal.
 - A solar *meter* (`powerwall_dev_*`) counts production as imported, the category (`powerwall_exported_joules_total`) as
   exported.
-- The frequency of 0 Hz that most meters give is no measurement, and has no sample.
+- The frequency of 0 Hz that most meters give is not a measurement, and has no sample.
 
 ## A few queries
 
@@ -76,10 +76,10 @@ probe_failure_reason == 1
 
 _NO_FAMILIES: Final = """\
 No families of its own: it lets the exporter ask `system_status/grid_faults` where `system_status` does not carry the
-list of grid faults. What comes of the list stands under `core`."""
+list of grid faults. The metrics of the list are under `core`."""
 
 _SUBJECTS: Final = {
-    "core": "Core: what every probe asks first",
+    "core": "Core: requested first in every probe",
     "meters": "Meters one by one",
     "grid": "Grid",
     "site": "Site, firmware, inventory",

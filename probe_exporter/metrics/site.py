@@ -151,12 +151,12 @@ FAMILIES: tuple[Family, ...] = (
     ),
     _GENERATORS.value(
         "powerwall_generators",
-        "How many generators are configured (generators: generators).",
+        "Number of configured generators (generators: generators).",
         lambda generators: generators.count,
     ),
     _GENERATORS.word(
         "powerwall_generator_info",
-        "How a generator is switched in (generators: disconnect_type), always 1; the word None where there is none.",
+        "Switching mode of a generator (generators: disconnect_type), always 1; the word None where it has none.",
         "disconnect_type",
         lambda generators: generators.disconnect_type,
     ),

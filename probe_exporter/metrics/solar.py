@@ -84,7 +84,7 @@ def _alert_counts(solar: SolarPowerwall) -> Iterable[Sample]:
 FAMILIES: tuple[Family, ...] = (
     _string(
         "powerwall_pv_string_connected",
-        "Whether the string is connected (solar_powerwall: pvac_status.string_vitals[].connected), 0 or 1.",
+        "1 if the string is connected (solar_powerwall: pvac_status.string_vitals[].connected), otherwise 0.",
         lambda string: string.connected,
     ),
     _string(
@@ -149,7 +149,7 @@ FAMILIES: tuple[Family, ...] = (
     ),
     _inverter(
         "powerwall_pv_inverter_disabled",
-        "Whether the solar inverter is disabled (solar_powerwall: pvac_status.disabled), 0 or 1.",
+        "1 if the solar inverter is disabled (solar_powerwall: pvac_status.disabled), otherwise 0.",
         lambda solar: solar.disabled,
     ),
     _SOLAR.samples(
@@ -173,12 +173,12 @@ FAMILIES: tuple[Family, ...] = (
     ),
     _inverter(
         "powerwall_pvs_disabled",
-        "Whether the string switch is disabled (solar_powerwall: pvs_status.disabled), 0 or 1.",
+        "1 if the string switch is disabled (solar_powerwall: pvs_status.disabled), otherwise 0.",
         lambda solar: solar.switch_disabled,
     ),
     _inverter(
         "powerwall_pvs_output_enabled",
-        "Whether the string switch lets power through (solar_powerwall: pvs_status.enable_output), 0 or 1.",
+        "1 if the string switch lets power through (solar_powerwall: pvs_status.enable_output), otherwise 0.",
         lambda solar: solar.switch_enabled,
     ),
     _inverter(
@@ -205,7 +205,7 @@ FAMILIES: tuple[Family, ...] = (
     ),
     _SOLAR.samples(
         "powerwall_alerts",
-        "How many alerts of each source are active (solar_powerwall: pvac_alerts, pvs_alerts).",
+        "Number of active alerts of each source (solar_powerwall: pvac_alerts, pvs_alerts).",
         ("source",),
         _alert_counts,
     ),

@@ -95,24 +95,24 @@ FAMILIES: tuple[Family, ...] = (
     ),
     _STATUS.value(
         "powerwall_start_time_seconds",
-        "When the gateway's software started, in Unix seconds: the time of reading less the uptime (status: "
+        "Time when the gateway's software started, in Unix seconds: the time of reading less the uptime (status: "
         "up_time_seconds), rounded to whole seconds, so it may waver by one.",
         lambda status: status.start_time,
     ),
     _STATUS.value(
         "powerwall_gateway_is_new",
-        "Whether the gateway was not commissioned yet (status: is_new), 0 or 1.",
+        "1 if the gateway was not commissioned yet (status: is_new), otherwise 0.",
         lambda status: status.is_new,
     ),
     _STATUS.value(
         "powerwall_gateway_cellular_disabled",
-        "Whether the cellular modem is disabled (status: cellular_disabled), 0 or 1.",
+        "1 if the cellular modem is disabled (status: cellular_disabled), otherwise 0.",
         lambda status: status.cellular_disabled,
         hardware=_SINCE_20_49,
     ),
     _STATUS.value(
         "powerwall_gateway_followers",
-        "How many gateways follow this one (status: followers); no sample where the gateway has no list.",
+        "Number of gateways that follow this one (status: followers); no sample where the gateway has no list.",
         lambda status: status.followers,
         hardware=f"{OWNER_API}; several gateways, firmware 20.49 to 22.x",
     ),
@@ -125,19 +125,19 @@ FAMILIES: tuple[Family, ...] = (
     ),
     _SITEMASTER.value(
         "powerwall_sitemaster_running",
-        "Whether the site master runs (sitemaster: running), 0 or 1. While it is stopped the gateway gives neither "
+        "1 if the site master runs (sitemaster: running), otherwise 0. While it is stopped the gateway gives neither "
         "power nor charge.",
         lambda sitemaster: sitemaster.running,
     ),
     _SITEMASTER.value(
         "powerwall_sitemaster_connected",
-        "Whether the site master is connected to Tesla (sitemaster: connected_to_tesla), 0 or 1.",
+        "1 if the site master is connected to Tesla (sitemaster: connected_to_tesla), otherwise 0.",
         lambda sitemaster: sitemaster.connected,
     ),
     _SITEMASTER.value(
         "powerwall_power_supply_mode",
-        "Whether the site master is in power supply mode, backup without a certified grid connection (sitemaster: "
-        "power_supply_mode), 0 or 1.",
+        "1 if the site master is in power supply mode, backup without a certified grid connection (sitemaster: "
+        "power_supply_mode), otherwise 0.",
         lambda sitemaster: sitemaster.power_supply_mode,
         hardware=_SINCE_1_50,
     ),
@@ -158,7 +158,7 @@ FAMILIES: tuple[Family, ...] = (
     ),
     _SITEMASTER.value(
         "powerwall_reboot_allowed",
-        "Whether the gateway may be rebooted now (sitemaster: can_reboot is Yes), 0 or 1; no sample while the site "
+        "1 if the gateway may be rebooted now (sitemaster: can_reboot is Yes), otherwise 0; no sample while the site "
         "master is stopped.",
         lambda sitemaster: sitemaster.reboot_allowed,
         hardware=_SINCE_20_49,
@@ -201,7 +201,7 @@ FAMILIES: tuple[Family, ...] = (
     ),
     _PROBLEMS.value(
         "powerwall_problems_detected_count",
-        "How many problems the gateway has detected (troubleshooting/problems: problems).",
+        "Number of problems that the gateway has detected (troubleshooting/problems: problems).",
         lambda problems: problems.count,
         hardware=_PROBLEMS_SINCE,
     ),
@@ -228,14 +228,14 @@ FAMILIES: tuple[Family, ...] = (
     ),
     _UPDATE.value(
         "powerwall_update_last_check_timestamp_seconds",
-        "When the gateway last looked for an update, by its own clock, in Unix seconds (system/update/status: "
+        "Time when the gateway last looked for an update, by its own clock, in Unix seconds (system/update/status: "
         "last_status_time).",
         lambda update: update.last_check,
         hardware=_SINCE_21,
     ),
     _UPDATE.value(
         "powerwall_update_offline_updating",
-        "Whether an offline update is running (system/update/status: offline_updating), 0 or 1.",
+        "1 if an offline update is running (system/update/status: offline_updating), otherwise 0.",
         lambda update: update.offline_updating,
         hardware=_SINCE_21,
     ),
@@ -248,7 +248,7 @@ FAMILIES: tuple[Family, ...] = (
     ),
     _REGISTRATION.value(
         "powerwall_customer_registered",
-        "Whether the owner has registered the system (customer/registration: registered), 0 or 1.",
+        "1 if the owner has registered the system (customer/registration: registered), otherwise 0.",
         lambda registration: registration.registered,
     ),
 )

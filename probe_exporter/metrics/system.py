@@ -104,7 +104,7 @@ FAMILIES: tuple[Family, ...] = (
     ),
     _SYSTEM.value(
         "powerwall_max_sustained_ramp_rate_watts_per_second",
-        "How fast the power of the batteries may change in W/s (system_status: max_sustained_ramp_rate; the unit is "
+        "Highest rate of change of the batteries' power, in W/s (system_status: max_sustained_ramp_rate; the unit is "
         "not documented).",
         lambda system: system.ramp_rate,
     ),
@@ -125,22 +125,22 @@ FAMILIES: tuple[Family, ...] = (
     ),
     _SYSTEM.value(
         "powerwall_batteries_available",
-        "How many batteries are available (system_status: available_blocks).",
+        "Number of available batteries (system_status: available_blocks).",
         lambda system: system.batteries_available,
     ),
     _SYSTEM.value(
         "powerwall_batteries_controlled",
-        "How many batteries the site master controls (system_status: blocks_controlled).",
+        "Number of batteries that the site master controls (system_status: blocks_controlled).",
         lambda system: system.batteries_controlled,
     ),
     _SYSTEM.value(
         "powerwall_enable_lines_high",
-        "Whether the switches of all batteries are on (system_status: all_enable_lines_high), 0 or 1.",
+        "1 if the switches of all batteries are on (system_status: all_enable_lines_high), otherwise 0.",
         lambda system: system.enable_lines_high,
     ),
     _SYSTEM.value(
         "powerwall_last_toggle_timestamp_seconds",
-        "When the system was last switched on or off, in Unix seconds (system_status: last_toggle_timestamp).",
+        "Time when the system was last switched on or off, in Unix seconds (system_status: last_toggle_timestamp).",
         lambda system: system.last_toggle,
     ),
 )

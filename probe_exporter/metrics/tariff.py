@@ -43,10 +43,10 @@ TARIFF_FAMILIES: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
     ),
     (
         "powerwall_tariff_export_price",
-        "What a kWh fed into the grid earns at the moment of the request; below 0 where it costs.",
+        "Price of a kWh fed into the grid at the moment of the request; below 0 if feeding in costs money.",
         ("currency",),
     ),
-    ("powerwall_tariff_standing_charge", "What a day costs whatever is used.", ("currency",)),
+    ("powerwall_tariff_standing_charge", "Charge for a day, whatever is used.", ("currency",)),
     (
         "powerwall_tariff_import_period",
         "The period of import at the moment of the request: 1 for the one that holds; `other` is a price without name.",
@@ -54,7 +54,7 @@ TARIFF_FAMILIES: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
     ),
     (
         "powerwall_tariff_next_change_timestamp_seconds",
-        "When a price or the period changes next, in Unix seconds; absent where nothing changes within 400 days.",
+        "Time when a price or the period changes next, in Unix seconds; absent where nothing changes within 400 days.",
         (),
     ),
 )

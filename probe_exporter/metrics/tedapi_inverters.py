@@ -138,7 +138,7 @@ FAMILIES: tuple[Family, ...] = (
     Family(
         "powerwall_inverter_fan_duty_ratio",
         "gauge",
-        "How much of its power a fan gets (tedapi/components: PCH_FanDuty_A, PCH_FanDuty_B), in steps. Up to 60 s old.",
+        "Share of full power for a fan (tedapi/components: PCH_FanDuty_A, PCH_FanDuty_B), in steps. Up to 60 s old.",
         "tedapi/components",
         lambda readings: _fans(readings, lambda fan: fan.duty),
         ("inverter", "fan"),

@@ -101,17 +101,17 @@ FAMILIES: tuple[Family, ...] = (
     ),
     _unit(
         "powerwall_batteries_connected",
-        "How many packs of a Powerwall 3 are connected (tedapi/components: BAGGR_NumBatteriesConnected).",
+        "Number of connected packs of a Powerwall 3 (tedapi/components: BAGGR_NumBatteriesConnected).",
         lambda unit: unit.connected,
     ),
     _unit(
         "powerwall_batteries_present",
-        "How many packs of a Powerwall 3 are there (tedapi/components: BAGGR_NumBatteriesPresent).",
+        "Number of present packs of a Powerwall 3 (tedapi/components: BAGGR_NumBatteriesPresent).",
         lambda unit: unit.present,
     ),
     _unit(
         "powerwall_batteries_expected",
-        "How many packs a Powerwall 3 expects (tedapi/components: BAGGR_NumBatteriesExpected); one is missing where "
+        "Number of expected packs of a Powerwall 3 (tedapi/components: BAGGR_NumBatteriesExpected); one is missing if "
         "powerwall_batteries_connected is less.",
         lambda unit: unit.expected,
     ),
@@ -123,7 +123,7 @@ FAMILIES: tuple[Family, ...] = (
     ),
     CONFIG.value(
         "powerwall_battery_commission_timestamp_seconds",
-        "When the battery was commissioned, in Unix seconds (tedapi/config: site_info.battery_commission_date).",
+        "Time when the battery was commissioned, in Unix seconds (tedapi/config: site_info.battery_commission_date).",
         lambda config: config.commissioned,
     ),
 )

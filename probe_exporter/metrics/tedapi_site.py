@@ -45,7 +45,7 @@ def _uptimes(controller: Controller) -> Iterable[Sample]:
 FAMILIES: tuple[Family, ...] = (
     CONTROLLER.value(
         "powerwall_contactor_closed",
-        "Whether the contactor to the grid is closed (tedapi/controller: control.islanding.contactorClosed), 0 or 1.",
+        "1 if the contactor to the grid is closed (tedapi/controller: control.islanding.contactorClosed), otherwise 0.",
         lambda controller: controller.contactor_closed,
     ),
     CONTROLLER.states(
@@ -84,18 +84,18 @@ FAMILIES: tuple[Family, ...] = (
     ),
     CONTROLLER.value(
         "powerwall_island_grid_ok",
-        "Whether the gateway finds the grid good (tedapi/controller: control.islanding.gridOK), 0 or 1.",
+        "1 if the gateway rates the grid as good (tedapi/controller: control.islanding.gridOK), otherwise 0.",
         lambda controller: controller.grid_ok,
     ),
     CONTROLLER.value(
         "powerwall_island_microgrid_ok",
-        "Whether the gateway finds the home's own supply good (tedapi/controller: control.islanding.microGridOK), "
-        "0 or 1.",
+        "1 if the gateway rates the home's own supply as good (tedapi/controller: control.islanding.microGridOK), "
+        "otherwise 0.",
         lambda controller: controller.microgrid_ok,
     ),
     CONTROLLER.value(
         "powerwall_site_shutdown",
-        "Whether the site is shut down (tedapi/controller: control.siteShutdown.isShutDown), 0 or 1.",
+        "1 if the site is shut down (tedapi/controller: control.siteShutdown.isShutDown), otherwise 0.",
         lambda controller: controller.shut_down,
     ),
     CONTROLLER.samples(
@@ -125,19 +125,19 @@ FAMILIES: tuple[Family, ...] = (
     ),
     CONFIG.value(
         "powerwall_site_grid_charging_allowed",
-        "Whether the battery may charge from the grid (tedapi/config: "
-        "site_info.disallow_charge_from_grid_with_solar_installed is absent or false), 0 or 1.",
+        "1 if the battery may charge from the grid (tedapi/config: "
+        "site_info.disallow_charge_from_grid_with_solar_installed is absent or false), otherwise 0.",
         lambda config: config.grid_charging_allowed,
     ),
     CONFIG.value(
         "powerwall_site_solar_curtailment_enabled",
-        "Whether solar power may be curtailed on grid (tedapi/config: site_info.on_grid_solar_curtailment_enabled), "
-        "0 or 1.",
+        "1 if solar power may be curtailed on grid (tedapi/config: site_info.on_grid_solar_curtailment_enabled), "
+        "otherwise 0.",
         lambda config: config.solar_curtailment,
     ),
     CONFIG.value(
         "powerwall_wall_connectors",
-        "How many Wall Connectors are configured (tedapi/config: evses).",
+        "Number of configured Wall Connectors (tedapi/config: evses).",
         lambda config: config.wall_connectors,
     ),
     SYSTEM.value(
@@ -147,7 +147,7 @@ FAMILIES: tuple[Family, ...] = (
     ),
     SYSTEM.value(
         "powerwall_update_downloaded_bytes",
-        "How much of it is loaded, in bytes (tedapi/system: bytes_offset).",
+        "Downloaded part of the update, in bytes (tedapi/system: bytes_offset).",
         lambda system: system.downloaded,
     ),
 )

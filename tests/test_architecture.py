@@ -25,7 +25,7 @@ LAYERS = (
     {"secrets", "durations"},
     {"telemetry"},
     {"tariffs"},
-    {"clock", "files"},
+    {"clock", "files", "natural"},
     {"errors"},
 )
 """From the top down. A module may import from its own layer and from those below it."""

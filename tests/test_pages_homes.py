@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from probe_exporter.fleet import Fleet
 from probe_exporter.simulator import Farm, LivingSite, make_certificate
 from probe_exporter.telemetry import Telemetry
+from probe_exporter.web.words import flow
 from tests import configs
 from tests.clocks import TurnedClock
 from tests.test_web import Exporter, served
@@ -58,8 +59,7 @@ def test_flows_are_added_and_charge_is_weighed_by_capacity() -> None:
         rows = home_rows(exporter)
     assert list(rows) == ["villa"], "a home of one gateway is no line of its own"
     shown = rows["villa"]
-    grid = (left.site_power + right.site_power) / 1000.0
-    assert shown["Grid"] in (f"{grid:.2f} kW", f"{grid * 1000.0:.0f} W")
+    assert shown["Grid"] == flow(left.site_power + right.site_power, "site")
     capacities = (left.full * 3600.0, RIGHT_CAPACITY)
     charges = [((one.remaining / one.full) - 0.05) / 0.95 for one in (left, right)]
     weighed = sum(charge * capacity for charge, capacity in zip(charges, capacities, strict=True)) / sum(

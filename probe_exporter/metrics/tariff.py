@@ -68,7 +68,7 @@ def site_metrics(
 
     ``told`` is the name of the time zone that the gateway tells, which is used if the configuration has none.
     """
-    zone = _zone(gateway, told)
+    zone = zone_of(gateway, told)
     samples: dict[str, Iterable[Sample]] = {
         "powerwall_site_utc_offset_seconds": one(utc_offset(zone, moment) if zone else None),
         "powerwall_configured_capacity_joules": one(gateway.capacity),
@@ -82,7 +82,8 @@ def site_metrics(
     ]
 
 
-def _zone(gateway: GatewayConfig, told: str) -> ZoneInfo | None:
+def zone_of(gateway: GatewayConfig, told: str) -> ZoneInfo | None:
+    """Return the zone of a gateway: as configured, else as it tells; None where neither is known."""
     if gateway.timezone is not None:
         return time_zone(gateway.timezone)
     return gateway.prices.zone if gateway.prices is not None else _told_zone(told)

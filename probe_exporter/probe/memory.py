@@ -13,6 +13,7 @@ from probe_exporter.gateway.schedule import Schedule
 from probe_exporter.metrics.groups import KeptTexts
 from probe_exporter.metrics.guard import CounterGuard, Key
 from probe_exporter.probe.result import PastProbe, ProbeResult
+from probe_exporter.probe.today import Today
 from probe_exporter.readings import Reading
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class Memory:
 
     ``lock`` is held for moments only: by the thread of the run, which writes, and by whoever makes an answer.
     ``run`` is the run under way, None where nobody waits and nothing is read.
+    ``failing_since`` is when the first of the failed probes since the last good one began, in Unix seconds.
     ``unseen`` are the endpoints that were read after the last answer had left. ``texts`` is the text of what is kept
     and seldom read.
     """
@@ -61,6 +63,8 @@ class Memory:
     history: deque[PastProbe] = field(default_factory=lambda: deque(maxlen=HISTORY))
     last: ProbeResult | None = None
     last_good: ProbeResult | None = None
+    failing_since: float | None = None
+    today: Today | None = None
     cached: dict[Module, tuple[float, ProbeResult]] = field(default_factory=dict)
     words: set[tuple[str, str]] = field(default_factory=set)
     tedapi: TedapiSide | None = None

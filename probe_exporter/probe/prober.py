@@ -12,11 +12,14 @@ from probe_exporter.clock import Clock, SystemClock
 from probe_exporter.config import Module
 from probe_exporter.errors import DecodeError
 from probe_exporter.metrics.probe import probe_metrics
+from probe_exporter.metrics.site import told_timezone
+from probe_exporter.metrics.tariff import zone_of
 from probe_exporter.probe.answer import answer_without_run, make_answer
 from probe_exporter.probe.patience import LONGEST_PROBE
 from probe_exporter.probe.result import PastProbe, ProbeResult
 from probe_exporter.probe.run import Run, Waiter, place_of
 from probe_exporter.probe.site import Site
+from probe_exporter.probe.today import today
 from probe_exporter.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
@@ -123,7 +126,11 @@ class Prober:
         lean = replace(result, metrics=())
         memory.last = lean
         if result.success:
-            memory.last_good = lean
+            memory.last_good, memory.failing_since = lean, None
+            zone = zone_of(site.config, told_timezone(result.readings))
+            memory.today = today(memory.today, result.readings, result.started, zone)
+        elif memory.failing_since is None:
+            memory.failing_since = result.started
 
 
 def _in_a_thread(work: Callable[[], None]) -> None:

@@ -98,6 +98,13 @@ class Readings:
     by_tedapi: frozenset[str] = frozenset()
 
     @property
+    def app_charge(self) -> float | None:
+        """State of charge on the scale of Tesla's app, a ratio, by whichever interface tells it."""
+        if self.soe is not None:
+            return self.soe.app_ratio
+        return None if self.tedapi_controller is None else self.tedapi_controller.app_charge
+
+    @property
     def units(self) -> tuple[Components, ...]:
         """The Powerwall 3 units that TEDAPI told of, the leader first."""
         leader = () if self.tedapi_components is None else (self.tedapi_components,)

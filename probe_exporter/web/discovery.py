@@ -4,18 +4,34 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from probe_exporter.config import Config, GatewayConfig
 from probe_exporter.web.messages import Answer, BadRequestError, Request
 from probe_exporter.web.options import HOST, ExternalUrl, WebOptions
 
 
-def target_groups(config: Config, request: Request, options: WebOptions) -> Answer:
-    """The gateways as target groups; ``?module=`` and ``?label.<name>=<value>`` filter. Raises BadRequestError."""
+@dataclass(frozen=True, slots=True)
+class Discovery:
+    """The choice of a scrape job: modules or None for all, the values allowed of each label, and our own address."""
+
+    modules: tuple[str, ...] | None
+    labels: tuple[tuple[str, tuple[str, ...]], ...]
+    ourselves: ExternalUrl
+
+
+def discovery(request: Request, options: WebOptions) -> Discovery:
+    """Return what a request asks for: ``?module=`` and ``?label.<name>=<value>`` filter. Raises BadRequestError."""
     request.refuse_others("module", beginning="label.")
+    modules = request.query.get("module")
     ourselves = options.external_url or _as_asked(request, options)
-    chosen = _filter(config.gateways.values(), request)
-    groups = [_group(config, gateway, ourselves) for gateway in chosen]
+    return Discovery(None if modules is None else tuple(modules), request.labels(), ourselves)
+
+
+def target_groups(config: Config, wanted: Discovery) -> Answer:
+    """Return the gateways as target groups."""
+    chosen = _filter(config.gateways.values(), wanted)
+    groups = [_group(config, gateway, wanted.ourselves) for gateway in chosen]
     return Answer(200, json.dumps(groups).encode("utf-8"), "application/json")
 
 
@@ -23,19 +39,17 @@ def _as_asked(request: Request, options: WebOptions) -> ExternalUrl:
     """Return the address by which Prometheus has just reached this exporter."""
     host = request.headers.get("host", "")
     if not HOST.fullmatch(host):
-        raise BadRequestError("the Host header is no host name or address; or start with --web.external-url")
+        raise BadRequestError(
+            "the Host header is not a host name or address; or start with --web.external-url"
+        )
     return ExternalUrl(request.scheme, host, options.external_path)
 
 
-def _filter(gateways: Iterable[GatewayConfig], request: Request) -> Iterable[GatewayConfig]:
-    modules = request.query.get("module")
-    labels = {
-        key[len("label.") :]: values for key, values in request.query.items() if key.startswith("label.")
-    }
+def _filter(gateways: Iterable[GatewayConfig], wanted: Discovery) -> Iterable[GatewayConfig]:
     for gateway in gateways:
-        if modules is not None and gateway.module not in modules:
+        if wanted.modules is not None and gateway.module not in wanted.modules:
             continue
-        if all(gateway.labels.get(name) in values for name, values in labels.items()):
+        if all(gateway.labels.get(name) in values for name, values in wanted.labels):
             yield gateway
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from probe_exporter.fleet import Site
+from probe_exporter.natural import natural
 from probe_exporter.readings import Readings
 
 
@@ -45,8 +46,7 @@ def part(site: Site, readings: Readings, powers: dict[str, float]) -> Part:
     stored = system.remaining_energy if system is not None else None
     if stored is None and soe is not None and soe.ratio is not None and capacity is not None:
         stored = soe.ratio * capacity
-    charge = soe.app_ratio if soe is not None else None
-    return Part(site, answers, powers if answers else {}, charge, capacity, stored)
+    return Part(site, answers, powers if answers else {}, readings.app_charge, capacity, stored)
 
 
 def homes(parts: Iterable[Part]) -> list[HomeRow]:
@@ -56,14 +56,15 @@ def homes(parts: Iterable[Part]) -> list[HomeRow]:
         home = one.site.config.labels.get("home")
         if home is not None:
             found.setdefault(home, []).append(one)
-    return [_row(name, members) for name, members in sorted(found.items()) if len(members) > 1]
+    names = sorted((name for name, members in found.items() if len(members) > 1), key=natural)
+    return [_row(name, found[name]) for name in names]
 
 
 def _row(name: str, members: list[Part]) -> HomeRow:
     whole = all(one.answers for one in members)
     return HomeRow(
         name,
-        tuple(one.site.name for one in members),
+        tuple(sorted((one.site.name for one in members), key=natural)),
         sum(one.answers for one in members),
         _charge(members) if whole else None,
         _sum(one.stored for one in members) if whole else None,

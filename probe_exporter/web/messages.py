@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 from urllib.parse import parse_qs
 
@@ -83,6 +83,14 @@ class Request:
             raise BadRequestError(f"the parameter {name} is given more than once")
         return values[0] if values else None
 
+    def labels(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """Return the parameters ``label.<name>=<value>``: each name with the values that are allowed of it."""
+        return tuple(
+            (key.removeprefix("label."), tuple(values))
+            for key, values in self.query.items()
+            if key.startswith("label.")
+        )
+
     def refuse_others(self, *names: str, beginning: str | None = None) -> None:
         """Raise BadRequestError for a parameter that has none of these names and does not begin so."""
         for name in self.query:
@@ -93,6 +101,11 @@ class Request:
                     if known
                     else "there is a parameter, and none is known here"
                 )
+
+
+def _pack(body: bytes) -> bytes:
+    packed: bytes = compress(body, 1, mtime=0)
+    return packed
 
 
 def _query(raw: bytes) -> dict[str, list[str]]:
@@ -107,12 +120,20 @@ def _query(raw: bytes) -> dict[str, list[str]]:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer. ``headers`` come beside the content type, the length and what every answer carries."""
+    """An answer. ``headers`` come beside the content type, the length and what every answer carries.
+
+    ``packed`` is the body gzipped, None where that is not done ahead.
+    """
 
     status: int
     body: bytes
     content_type: str = PLAIN
     headers: dict[str, str] = field(default_factory=dict)
+    packed: bytes | None = None
+
+    def packed_ahead(self) -> Answer:
+        """Return the same answer with its body gzipped now: for one that is sent often, or made in a thread."""
+        return replace(self, packed=_pack(self.body)) if len(self.body) >= _WORTH_PACKING else self
 
     @classmethod
     def line(cls, status: int, text: str, **headers: str) -> Answer:
@@ -136,7 +157,7 @@ class Answer:
             **{name.lower(): value for name, value in self.headers.items()},
         }
         if len(body) >= _WORTH_PACKING and accepts_gzip(request.headers.get("accept-encoding", "")):
-            body = compress(body, 1, mtime=0)
+            body = _pack(body) if self.packed is None else self.packed
             headers["content-encoding"] = "gzip"
         headers["content-length"] = str(len(body))
         encoded = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]

@@ -20,6 +20,13 @@ def choose_format(accept: str) -> Format:
     return best
 
 
+def wants_page(accept: str) -> bool:
+    """Return True if the client is a browser: it names HTML, and takes it no worse than text or JSON."""
+    weights = {media_type: weight for media_type, _, weight in _choices(accept)}
+    plain = max(weights.get("text/plain", 0.0), weights.get("application/json", 0.0))
+    return 0.0 < weights.get("text/html", 0.0) >= plain
+
+
 def accepts_gzip(accept_encoding: str) -> bool:
     """Return True if the client takes gzip."""
     weights = {name: weight for name, _, weight in _choices(accept_encoding)}

@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 import pytest
 
+from probe_exporter.clock import Clock
 from probe_exporter.fleet import Fleet
 from probe_exporter.metrics.exposition import Format
 from probe_exporter.probe import Prober
@@ -61,9 +62,11 @@ class Exporter:
 
 
 @contextmanager
-def served(fleet: Fleet, telemetry: Telemetry, **changes: object) -> Iterator[Exporter]:
+def served(
+    fleet: Fleet, telemetry: Telemetry, clock: Clock | None = None, **changes: object
+) -> Iterator[Exporter]:
     options = WebOptions(**{"listen_addresses": ("127.0.0.1:0",), **changes})  # type: ignore[arg-type]
-    application = create_app(fleet, Prober(telemetry), telemetry, options)
+    application = create_app(fleet, Prober(telemetry, clock), telemetry, options)
     server = Server(application, options)
     thread = threading.Thread(target=server.run)
     thread.start()

@@ -68,8 +68,9 @@ class Entry:
         return now < self.rest_until
 
     def supported(self, now: float) -> bool:
-        """Return False while it is known to be absent or forbidden."""
-        return not (self.absent and self.resting(now))
+        """Return False while it is known to be absent or forbidden, or has been busy for an hour alone."""
+        busy = self.busy >= IN_A_ROW and now - self.busy_since >= ABSENT_REST
+        return not ((self.absent or busy) and self.resting(now))
 
     def due(self, now: float) -> bool:
         """Return True if its tier asks for it now."""

@@ -119,7 +119,7 @@ FAULTS: Final[dict[str, Outcome]] = {
     "truncated_json": data("decode"),
     "deep_nesting": data("decode", requests=None),
     "wrong_types": tokenless("decode", "fields"),
-    "wrong_document": data("decode", "fields"),
+    "wrong_document": data("decode", "fields", None),
     "nulls": tokenless("decode", "fields", None),
     "null_document": data("decode", "fields"),
     "nan": harmless(None, "fields"),

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Protocol
 
 from probe_exporter.errors import ConnectError, DecodeError, GatewayError
 from probe_exporter.gateway.endpoints import Endpoint
 from probe_exporter.gateway.transport import Connection
 from probe_exporter.gateway.wire import AnswerReader, HttpAnswer
 from probe_exporter.secrets import Secret
-
-_TELLTALE: Final = 64
-"""Bytes from which on two equal bodies in a row are one answer sent twice, and not two short ones such as ``[]``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +98,18 @@ class Exchange:
     reader: AnswerReader = field(default_factory=AnswerReader)
     error: GatewayError | None = None
     out_of_step: bool = False
+    doubtful: bool = False
 
     @property
     def reusable(self) -> bool:
-        """Return True if it ended so well that its connection may carry the next request."""
-        return self.error is None and self.reader.answer is not None and self.reader.answer.reusable
+        """Return True if it ended so well that its connection may carry the next request.
+
+        After a 404 it does not: a late second copy of it would hide another endpoint for an hour.
+        """
+        answer = self.reader.answer
+        if self.error is not None or answer is None:
+            return False
+        return answer.reusable and answer.status != 404 and not self.doubtful
 
     @property
     def lost(self) -> bool:
@@ -117,7 +121,8 @@ class Exchange:
     def check_step(self) -> None:
         """Fail where what arrived on a used connection may belong to an earlier question.
 
-        A gateway whose connection lost step sends a late second copy of an answer, an empty line, or a 408.
+        A gateway whose connection lost step sends a late second copy of an answer, an empty line, or a 408. Refusals
+        and pages are the same for every path, so that two in a row tell nothing.
         """
         connection, answer = self.connection, self.reader.answer
         if not connection.used:
@@ -125,18 +130,19 @@ class Exchange:
         if answer is None:
             self.out_of_step = isinstance(self.error, DecodeError) and self.reader.in_head
             return
-        mark, (question, before) = telltale(answer), connection.last
-        copy = mark is not None and mark == before and self.endpoint is not question
+        question, before = connection.last
+        again = before is not None and telltale(answer) == before
+        copy = again and self.endpoint is not question
+        self.doubtful = (
+            again  # the same answer to the same question, but perhaps not the one that was asked for now
+        )
         self.out_of_step = copy or answer.status == 408 or self.reader.surplus or connection.stale
         if self.out_of_step:
             self.error = ConnectError("the gateway said more on a connection than it was asked")
 
 
 def telltale(answer: HttpAnswer | None) -> int | None:
-    """Return a mark by which a second copy of a JSON document is known; None for one that is too short to tell.
-
-    Pages and refusals are the same for every path, so that they tell nothing.
-    """
-    if answer is None or answer.status != 200 or len(answer.body) < _TELLTALE or answer.body[:1] not in b"{[":
+    """Return a mark by which a second copy of a JSON document is known, None for any other answer."""
+    if answer is None or answer.status != 200 or answer.body[:1] not in (b"{", b"["):
         return None
     return hash(answer.body)

@@ -75,10 +75,8 @@ def _lines(metric: FilledMetric) -> list[str]:
 
 
 def _written(line: Line, samples: Iterable[tuple[tuple[str, ...], float]]) -> list[str]:
-    pattern, order = line.pattern, line.order
-    return [
-        pattern % (*[_escape(texts[place]) for place in order], _number(value)) for texts, value in samples
-    ]
+    pattern, arrange = line.pattern, line.arrange
+    return [pattern % (*_escaped(arrange(texts)), _number(value)) for texts, value in samples]
 
 
 def _number(value: float) -> str:
@@ -88,7 +86,8 @@ def _number(value: float) -> str:
     return str(floatToGoString(value))  # type: ignore[no-untyped-call]  # untyped in prometheus_client
 
 
-def _escape(text: str) -> str:
-    if "\\" in text or "\n" in text or '"' in text:
-        return text.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
-    return text
+def _escaped(texts: tuple[str, ...]) -> tuple[str, ...]:
+    together = "".join(texts)
+    if "\\" in together or "\n" in together or '"' in together:
+        return tuple(text.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"") for text in texts)
+    return texts

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from operator import itemgetter
 from typing import final
 
 from prometheus_client import Metric
@@ -16,13 +17,13 @@ Values = Mapping[tuple[str, ...], float]
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """The line of a sample: ``pattern`` takes the label values in the places that ``order`` gives, and the number.
+    """The line of a sample: ``pattern`` takes the label values as ``arrange`` orders them, and the number.
 
     Both formats sort labels by name.
     """
 
     pattern: str
-    order: tuple[int, ...]
+    arrange: Callable[[tuple[str, ...]], tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,13 @@ def heading(name: str, kind: str, documentation: str, labels: tuple[str, ...], o
 def _line(name: str, labels: tuple[str, ...], shown: tuple[str, ...]) -> Line:
     pairs = ",".join(f'{label}="%s"' for label in sorted(shown))
     pattern = f"{name}{{{pairs}}} %s\n" if pairs else f"{name} %s\n"
-    return Line(pattern, tuple(labels.index(label) for label in sorted(shown)))
+    order = [labels.index(label) for label in sorted(shown)]
+    if order == list(range(len(labels))):
+        return Line(pattern, tuple)
+    return Line(
+        pattern,
+        itemgetter(*order) if len(order) > 1 else lambda texts: tuple(texts[place] for place in order),
+    )
 
 
 @final

@@ -6,6 +6,7 @@ An answer leaves when all that is due was read, or at its client's deadline with
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -31,12 +32,13 @@ def _places(gateways: int) -> int:
 
 
 class ProbeRunner:
-    """Owns the pool in which gateways are read."""
+    """Owns the pool in which gateways are read. Its lock guards what is counted in the threads of runs, too."""
 
     def __init__(self, prober: Prober, gateways: int) -> None:
         self._prober = prober
         self._workers = _places(gateways)
         self._pool = ThreadPoolExecutor(self._workers, "probe")
+        self._lock = threading.Lock()
         self._running: Counter[int] = Counter()
         self._clients: set[asyncio.Future[None]] = set()
         self._drain_until: float | None = None
@@ -98,19 +100,23 @@ class ProbeRunner:
 
     def _start(self, place: int, work: Callable[[], None]) -> None:
         """Begin a run in the place of its gateway, which the run before it may be about to leave."""
-        if len(self._running) >= self._workers and place not in self._running:
-            raise OverloadedError
-        loop = asyncio.get_running_loop()
+        with self._lock:
+            if len(self._running) >= self._workers and place not in self._running:
+                raise OverloadedError
+            self._running[place] += 1
         try:
-            run = loop.run_in_executor(self._pool, work)
+            run = self._pool.submit(work)
         except RuntimeError as error:  # the system allows no further thread
+            self._ended(place)
             raise OverloadedError from error
-        self._running[place] += 1
-        run.add_done_callback(partial(self._ended, place))
+        # In the thread of the run: to wake the loop a second time costs as much as an eighth of a request's answer.
+        run.add_done_callback(lambda _: self._ended(place))
 
-    def _ended(self, place: int, _: asyncio.Future[None]) -> None:
-        self._running[place] -= 1
-        self._running += Counter()  # keeps what is above zero
+    def _ended(self, place: int) -> None:
+        with self._lock:
+            self._running[place] -= 1
+            if not self._running[place]:
+                del self._running[place]
 
 
 def _wake(client: asyncio.Future[None]) -> None:

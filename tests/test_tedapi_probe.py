@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from probe_exporter.cli.rendering import as_table
 from probe_exporter.config import load_config
 from probe_exporter.fleet import Fleet, ProbeResult
 from probe_exporter.metrics.exposition import Format, render
@@ -142,6 +143,8 @@ def test_without_a_password_tedapi_tells_of_power_and_charge(tmp_path: Path) -> 
         )
         assert value(result, 'powerwall_instant_power_watts{category="load"}') is not None
         assert value(result, "powerwall_reserve_ratio") == 0.24
+        assert result.readings.powers["load"] > 0.0
+        assert " - " not in as_table([result]).splitlines()[1].partition("ok")[2].replace("-", "", 1)
 
 
 def test_a_powerwall_2_keeps_its_classic_values(tmp_path: Path) -> None:
@@ -226,6 +229,7 @@ class TestNeitherHidesTheOther:
             assert (up(result, "owner"), up(result, "tedapi")) == (1.0, 0.0)
             assert value(result, 'powerwall_instant_power_watts{category="site"}') is not None
             assert value(result, "powerwall_login_cooldown_seconds") == pytest.approx(300.0, abs=5.0)
+            assert "ok, tedapi down" in as_table([result])
 
     def test_the_owners_login_refused(self, tmp_path: Path) -> None:
         with home(tmp_path, login_password="wrong-password") as house:

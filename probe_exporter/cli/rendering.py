@@ -95,19 +95,24 @@ _CATEGORIES: Final = ("solar", "load", "battery", "site")
 
 def _row(result: ProbeResult) -> tuple[str, ...]:
     readings = result.readings
-    power: dict[str, float | None] = {}
-    if readings.aggregates is not None:
-        power = {category.name: category.measured.power for category in readings.aggregates.categories}
-    charge = readings.soe.app_ratio if readings.soe is not None else None
+    power = readings.powers
     grid = readings.grid_status.state if readings.grid_status is not None else None
     return (
         result.target,
-        result.word if result.success or result.reason is None else f"{result.word}: {result.reason}",
+        _state(result),
         grid or "-",
-        _number(charge, 100.0, 0),
+        _number(readings.app_charge, 100.0, 0),
         *(_number(power.get(category), 0.001, 2) for category in _CATEGORIES),
         f"{result.duration:.2f}",
     )
+
+
+def _state(result: ProbeResult) -> str:
+    """The state in a word, why it is failing, and which interface is down where the other one goes on."""
+    if not result.success and result.reason is not None:
+        return f"{result.word}: {result.reason}"
+    down = [f"{name} down" for name, up in result.verdict.interfaces if not up]
+    return ", ".join((result.word, *down))
 
 
 def _number(value: float | None, scale: float, digits: int) -> str:

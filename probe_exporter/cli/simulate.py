@@ -60,7 +60,8 @@ _SCENARIOS: Final[dict[str, tuple[ProfileName, ...]]] = {
     metavar="NAME|PATH",
     default="mixed",
     show_default=True,
-    help="mixed: living sites of several kinds; pw2, pwplus, pw3, legacy: of one kind; outage: without the grid; "
+    help="mixed: living sites of several kinds; pw2, pwplus, pw3, legacy: of one kind, pw3 with TEDAPI where its "
+    "extra is installed; outage: without the grid; "
     "villa: all gateways in one home, with a tariff that the batteries follow; or the path of a file that record "
     "wrote, or of a folder of payloads.",
 )
@@ -70,7 +71,8 @@ _SCENARIOS: Final[dict[str, tuple[ProfileName, ...]]] = {
     metavar="[SITE:]KIND[@PATH]",
     multiple=True,
     help="What goes wrong, at one site or all, at one path below /api/ or all, such as cabin:hang@meters/*; may be "
-    "given again. A KIND that does not exist shows those that do.",
+    "given again. A KIND that does not exist shows those that do. Of TEDAPI alone: "
+    "tedapi_key_pending, tedapi_key_unknown, tedapi_busy, tedapi_gzip, tedapi_slow.",
 )
 @duration_option("--latency", "20ms", "How long a gateway thinks about every answer.")
 @click.option(

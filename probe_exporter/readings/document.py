@@ -98,8 +98,16 @@ class Readings:
     by_tedapi: frozenset[str] = frozenset()
 
     @property
+    def powers(self) -> dict[str, float]:
+        """Watts by category, of those that are told; by TEDAPI where the owner interface is not asked."""
+        if self.aggregates is not None:
+            told = ((one.name, one.measured.power) for one in self.aggregates.categories)
+            return {name: power for name, power in told if power is not None}
+        return {} if self.tedapi_controller is None else dict(self.tedapi_controller.flows)
+
+    @property
     def app_charge(self) -> float | None:
-        """State of charge on the scale of Tesla's app, a ratio, by whichever interface tells it."""
+        """State of charge as Tesla's app shows it, a ratio; by TEDAPI where the owner interface is not asked."""
         if self.soe is not None:
             return self.soe.app_ratio
         return None if self.tedapi_controller is None else self.tedapi_controller.app_charge

@@ -96,10 +96,7 @@ def readings_of(site: Site) -> Readings:
 
 def powers_of(shown: Readings) -> dict[str, float]:
     """Return watts by category, of those that have any."""
-    if shown.aggregates is None:
-        return {}
-    powers = ((category.name, category.measured.power) for category in shown.aggregates.categories)
-    return {name: power for name, power in powers if power is not None}
+    return shown.powers
 
 
 def _version(shown: Readings) -> str | None:

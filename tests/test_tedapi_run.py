@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -180,6 +181,18 @@ class TestBothWays:
         assert run.up is None
         run.wait(begun + 20.0)
         assert set(run.answers()) == FOUR
+
+
+def test_without_a_thread_the_next_probe_tries_again(home: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = home.run("v1r")
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        assert run.start() is False
+    assert set(ran(run)) == FOUR
 
 
 class TestSchedule:

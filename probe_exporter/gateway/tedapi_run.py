@@ -130,9 +130,21 @@ class TedapiRun:
             waits = self._running and (patience >= self._expected() or not self._complete())
             if waits and ended is not None:
                 self._waiting.append(ended)
-        if starts:
-            threading.Thread(target=self._run, name=f"tedapi {self._name}", daemon=True).start()
+        if starts and not self._begin():
+            return False
         return waits
+
+    def _begin(self) -> bool:
+        """Start the thread of a run. Return False where the system has none left: the next probe tries again."""
+        try:
+            threading.Thread(target=self._run, name=f"tedapi {self._name}", daemon=True).start()
+        except RuntimeError:
+            with self._changed:
+                self._running = False
+                self._waiting.clear()
+            log.warning("%s: no thread is left for TEDAPI; the next probe tries again", self._name)
+            return False
+        return True
 
     def _expected(self) -> float:
         """The seconds that the questions of a minute took last."""

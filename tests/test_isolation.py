@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from probe_exporter.config import GatewayConfig, Pin
+from probe_exporter.config import Address, GatewayConfig, Pin
 from probe_exporter.fleet import Fleet
 from probe_exporter.secrets import Secret
 from probe_exporter.simulator import LivingSite, RecordedSystem, SimulatedGateway, System, make_certificate
@@ -231,6 +231,26 @@ def test_a_silent_name_server_does_not_outlast_the_command(
     assert time.monotonic() - began < 3.0
     assert ended.code == 1
     assert "(connect)" in ended.stderr
+
+
+def test_a_silent_name_server_costs_one_thread_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    released, numeric = threading.Event(), socket.getaddrinfo
+
+    def silence(host: str, *rest: Any, **options: Any) -> Any:
+        if host != "gateway.example":
+            return numeric(host, *rest, **options)
+        released.wait(20.0)
+        raise socket.gaierror(socket.EAI_AGAIN, "nobody answered")
+
+    home = configs.gateway(addresses=(Address("gateway.example", 443, "gateway.example"),))
+    with exporter_of(home, connect_timeout=0.1, retry_interval=0.05, retry_timeout=5.0) as exporter:
+        monkeypatch.setattr(socket, "getaddrinfo", silence)
+        try:
+            for _ in range(2):
+                assert get(exporter, 1.0).reason == "connect"
+            assert sum(thread.name == "resolve" for thread in threading.enumerate()) == 1
+        finally:
+            released.set()
 
 
 # Connections that lost step

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import ipaddress
 import select
 import socket
 import ssl
-import threading
 import time
 from collections.abc import Callable
 from functools import partial
@@ -26,6 +24,7 @@ from urllib3.exceptions import TimeoutError as Urllib3TimeoutError
 from probe_exporter.config import Address, GatewayConfig, Pin
 from probe_exporter.config.sources import read_pin
 from probe_exporter.errors import ConnectError, DeadlineError, GatewayError, PinError, TlsError
+from probe_exporter.gateway.names import resolve
 
 SNI: Final = "powerwall"
 """Gateways hang up on a foreign name, so the name that is sent is never the one that was dialled."""
@@ -189,43 +188,6 @@ def describe(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
     return str(error).partition(": ")[2] or str(error) or type(error).__name__
-
-
-def resolve(address: Address, timeout: float) -> tuple[str, ...]:
-    """Return the numeric addresses of a host, at most ``timeout`` seconds later. Raises ConnectError.
-
-    The system's resolver takes no timeout, so that a name is looked up in a thread of its own, which may outlast us.
-    """
-    if _is_numeric(address.host):
-        return (address.host,)
-    found: list[str] = []
-    failure: list[OSError] = []
-
-    def look_up() -> None:
-        try:
-            infos = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
-            found.extend(dict.fromkeys(str(info[4][0]) for info in infos))
-        except (OSError, UnicodeError) as error:
-            failure.append(error if isinstance(error, OSError) else OSError(str(error)))
-
-    thread = threading.Thread(target=look_up, name="resolve", daemon=True)
-    thread.start()
-    thread.join(timeout)
-    if failure:
-        raise ConnectError(f"{address.text} cannot be reached: {describe(failure[0])}") from failure[0]
-    if not found:
-        raise ConnectError(
-            f"{address.text} cannot be reached: no name server answered within {timeout:.3g} s"
-        )
-    return tuple(found)
-
-
-def _is_numeric(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return False
-    return True
 
 
 def connect(address: Address, timeout: float, on_tcp: Callable[[], None] = lambda: None) -> Connection:

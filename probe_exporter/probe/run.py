@@ -151,6 +151,7 @@ class Run:
 
     def leave(self, waiter: Waiter) -> bool:
         """Let a client go. Return True if it was the last one of its round."""
+        waiter.done = True  # TEDAPI may still want to notify it
         waiters = waiter.round.waiters
         waiters.remove(waiter)
         if waiters or self.round is not waiter.round:

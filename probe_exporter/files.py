@@ -15,7 +15,7 @@ _LEFTOVER: Final = 3600.0
 def read_regular(path: Path, most: int, remedy: str = "name a file") -> bytes:
     """The first ``most`` bytes of a file.
 
-    Raises OSError, and ValueError with the ``remedy`` for a pipe or device: reading one could take for ever.
+    Raises OSError, and ValueError with the ``remedy`` for a pipe or device, whose reading may never end.
     """
     try:
         with open(path, "rb", opener=_open_without_waiting) as file:

@@ -70,7 +70,7 @@ def read_secret_file(path: Path) -> Secret:
     Raises OSError where it cannot be read, and ValueError, with a sentence that says what to do, where it holds no
     password. A pipe or device is refused, because reading one could take for ever.
     """
-    content = read_regular(path, _LONGEST_SECRET + 1, "name a file that holds the password")
+    content = read_regular(path, _LONGEST_SECRET + 1, "name a file with the password")
     if len(content) > _LONGEST_SECRET:
         raise ValueError(
             f"the file is longer than {_LONGEST_SECRET} bytes; it must hold the password and nothing else"

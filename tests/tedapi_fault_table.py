@@ -44,9 +44,9 @@ TEDAPI_OUTCOMES: Final[dict[str, TedapiOutcome]] = {
     "another certificate": TedapiOutcome(
         "not the pinned one: nothing is sent", "certificate", "tls", "pins", 60.0
     ),
-    "busy": TedapiOutcome("503", "tedapi_busy", "busy", "busy with itself (503)", 300.0),
+    "busy": TedapiOutcome("503", "tedapi_busy", "busy", "the gateway is busy (503)", 300.0),
     "429": TedapiOutcome("429", "429", "rate_limited", "fewer requests (429)", 300.0),
-    "no such path": TedapiOutcome("404", "404_text", "http", "does not offer this way of asking"),
+    "no such path": TedapiOutcome("404", "404_text", "http", "does not have this way to ask"),
     "redirect": TedapiOutcome("302 to elsewhere", "redirect_302", "http", "answers 302"),
     "reset": TedapiOutcome("TCP reset", "reset", "connect", "the connection", 60.0),
     "silence": TedapiOutcome("no answer", "hang", "timeout", "did not answer in time", 60.0),

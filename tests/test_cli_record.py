@@ -132,10 +132,10 @@ def test_names_of_checks_stay_and_a_refused_check_is_known_as_one() -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("not json", "this is not JSON"),
-        ("[" * 100_000, "this is not JSON"),
-        ("{}", "this is no record"),
-        ('{"format": "powerwall-record/1", "endpoints": []}', "this is no record"),
+        ("not json", "it is not JSON"),
+        ("[" * 100_000, "it is not JSON"),
+        ("{}", "this is not a record"),
+        ('{"format": "powerwall-record/1", "endpoints": []}', "this is not a record"),
     ],
 )
 def test_replay_refuses_what_is_no_record(tmp_path: Path, content: str, message: str) -> None:

@@ -158,7 +158,7 @@ def test_simulated_gateways_alone(number: signal.Signals, tmp_path: Path) -> Non
         (["--fault", "nonsense"], "no such fault"),
         (["--fault", "nobody:hang"], "no such site"),
         (["--port", "65535"], "above port 65535"),
-        (["--scenario", "pyproject.toml"], "this is no recording"),
+        (["--scenario", "pyproject.toml"], "this is not a recording"),
     ],
 )
 def test_a_simulation_that_cannot_be(arguments: list[str], message: str) -> None:

@@ -172,7 +172,7 @@ def test_a_word_that_no_release_knows_is_counted_always_and_logged_once(
         assert value(result, "powerwall_unknown_values", endpoint="status") == 0.0
         assert value(result, "powerwall_operation_mode_state", state="other") == 1.0
     assert [line for line in caplog.messages if "hibernate" in line] == [
-        "home: operation says 'hibernate', which this release does not know"
+        "home: operation has the word 'hibernate', which this release does not know"
     ]
 
 

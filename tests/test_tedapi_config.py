@@ -104,7 +104,7 @@ def test_a_module_without_the_collector(tmp_path: Path) -> None:
     }
     path.write_text(yaml.safe_dump(document), "utf-8")
     warnings = [str(warning) for warning in load_config(path, environment={}).warnings]
-    assert any("leaves the collector tedapi out" in warning for warning in warnings)
+    assert any("leaves out the collector tedapi" in warning for warning in warnings)
 
 
 ONE = (

@@ -86,7 +86,7 @@ def test_an_unknown_parameter_is_refused(path: str) -> None:
     with exporter() as running:
         refused = running.ask(path)
     assert refused.status == 400
-    assert "known here" in refused.text
+    assert "unknown parameter" in refused.text
     assert not {"site=", "Label", "unknown"} & set(refused.text.split())
 
 

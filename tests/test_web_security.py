@@ -146,7 +146,7 @@ def test_a_bad_file_changes_nothing_but_the_log(folder: Path, caplog: pytest.Log
             with caplog.at_level(logging.ERROR):
                 assert ask(running.port, basic("prometheus", PASSWORD)) == 200
                 assert ask(running.port) == 401
-            assert "stays as it was" in caplog.text
+            assert "keeping the previous one" in caplog.text
             caplog.clear()
 
 
@@ -186,7 +186,7 @@ def test_a_file_that_is_caught_half_written_opens_nothing(
         for length in range(0, len(whole) - 1, 12):
             written(folder, whole[:length])
             assert ask(running.port, context=trusting()) == 401
-            assert "stays as it was" in caplog.text
+            assert "keeping the previous one" in caplog.text
             caplog.clear()
         written(folder, whole)
         assert ask(running.port, basic("prometheus", PASSWORD), trusting()) == 200
@@ -283,7 +283,7 @@ MISTAKES: dict[str, tuple[str, str]] = {
         f"{TLS}, client_auth_type: RequireAndVerifyClientCert, client_ca_file: web.yaml}}",
         "client_ca_file holds no certificate",
     ),
-    "an authority of nobody": (f"{TLS}, client_ca_file: server.crt}}", "else nobody is checked"),
+    "an authority of nobody": (f"{TLS}, client_ca_file: server.crt}}", "otherwise no client is checked"),
     "a suite that is none": (f"{TLS}, cipher_suites: [x]}}", "cipher_suites[0]: is not a cipher suite"),
     "a word for suites": (f"{TLS}, cipher_suites: x}}", "must be a list"),
     "versions that leave none": (f"{TLS}, min_version: TLS13, max_version: TLS12}}", "must not be above"),

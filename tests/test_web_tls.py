@@ -89,7 +89,7 @@ def test_a_pair_that_is_half_written_is_waited_for(folder: Path, caplog: pytest.
         (folder / "server.crt").write_bytes(renewed.pem)
         assert shown(running.port) == before
         assert shown(running.port) == before
-        assert caplog.text.count("stays as it was") == 1, "told once"
+        assert caplog.text.count("keeping the previous one") == 1, "told once"
         (folder / "server.key").write_bytes(renewed.key_pem)
         assert shown(running.port) == renewed.der
 

@@ -105,7 +105,7 @@ def _show_version(ctx: click.Context, parameter: click.Parameter, wanted: bool) 
 @click.group(
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
-    epilog="Exit codes: 0 all went well, 1 a target failed or the port is not to be had now, 2 the command line or the "
+    epilog="Exit codes: 0 all went well, 1 a target failed or the port is not available, 2 the command line or the "
     "configuration is wrong.",
 )
 @click.option(
@@ -117,7 +117,7 @@ def _show_version(ctx: click.Context, parameter: click.Parameter, wanted: bool) 
     "directory, the directory of the program and /etc/probe_exporter.",
 )
 @click.option(
-    "--log.level", "log_level", type=click.Choice(LEVELS), help="Log this and worse. Default: info."
+    "--log.level", "log_level", type=click.Choice(LEVELS), help="Lowest level that is logged. Default: info."
 )
 @click.option(
     "--log.style",
@@ -125,7 +125,7 @@ def _show_version(ctx: click.Context, parameter: click.Parameter, wanted: bool) 
     type=click.Choice(STYLES),
     default="logfmt",
     show_default=True,
-    help="How a log line looks.",
+    help="Format of log lines.",
 )
 @click.option(
     "--config.expand-environment-variables",
@@ -134,7 +134,9 @@ def _show_version(ctx: click.Context, parameter: click.Parameter, wanted: bool) 
     help="Put environment variables in for ${NAME} in values of the configuration.",
 )
 @click.option("--debug", is_flag=True, help="The same as --log.level debug.")
-@click.option("--fetchcert", is_flag=True, help="The Go exporter's way to say: probe_exporter fetchcert.")
+@click.option(
+    "--fetchcert", is_flag=True, help="The same as probe_exporter fetchcert, for users of the Go exporter."
+)
 @click.option(
     "--version",
     is_flag=True,

@@ -12,7 +12,7 @@ import click
     type=click.Choice(["markdown", "json", "text"]),
     default="text",
     show_default=True,
-    help="markdown is the catalogue in METRICS.md, json is for programs, text is one line a metric.",
+    help="markdown is the catalogue in METRICS.md, json is for programs, text has a line for each metric.",
 )
 def metrics(style: str) -> None:
     """List every metric: its name, kind, labels, meaning and origin."""

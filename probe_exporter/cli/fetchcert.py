@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.command()
 @with_targets
 @click.option("--force", is_flag=True, help="Replace a stored certificate that differs.")
-@duration_option("--timeout", "10s", "How long to wait for one address of a gateway.")
+@duration_option("--timeout", "10s", "Time limit for each address of a gateway.")
 @click.pass_obj
 def fetchcert(
     settings: Settings, targets: tuple[str, ...], everything: bool, force: bool, timeout: float
@@ -74,7 +74,7 @@ def _fetch(config: Config, gateway: GatewayConfig, timeout: float, force: bool) 
             f"`probe_exporter fetchcert --force {gateway.name}`"
         )
     if gateway.tls_cert_file is None:
-        verdict = "the same as tls_fingerprint" if same else "not saved, for want of a tls_cert_file"
+        verdict = "the same as tls_fingerprint" if same else "not saved, as no tls_cert_file is configured"
         return f"{verdict}\n{_summary(der, shown)}\n{_paste(der, shown, gateway)}"
     verdict = "unchanged" if same else "saved"
     if not same:

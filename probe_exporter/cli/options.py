@@ -125,7 +125,7 @@ class Settings:
         path = self.config_file or find_config()
         if path is not None and self.environment.get(ADDRESS):
             raise Refusal(
-                f"{path} and {ADDRESS} both say what to probe; unset the variable, or move the file away"
+                f"{path} and {ADDRESS} both define gateways; unset the variable, or move the file away"
             )
         if path is None and not self.environment.get(ADDRESS):
             raise Refusal(

@@ -24,17 +24,17 @@ _FORGETFUL = (
 
 @click.command()
 @with_targets
-@click.option("--module", metavar="M", help="The module to probe with; without it, the gateway's own.")
+@click.option("--module", metavar="M", help="The module to probe with. Default: the gateway's own.")
 @click.option(
     "--format",
     "style",
     type=click.Choice(["text", "openmetrics", "json", "table"]),
     default="text",
     show_default=True,
-    help="text and openmetrics are what Prometheus reads; several gateways are told apart by a label target.",
+    help="text and openmetrics are the formats of Prometheus; there a label target distinguishes several gateways.",
 )
 @duration_option(
-    "--timeout", None, "How long one probe may take, such as 10s; without it, what the module says."
+    "--timeout", None, "Time limit of each probe, such as 10s. Default: the timeout of the module."
 )
 @click.pass_obj
 def probe(

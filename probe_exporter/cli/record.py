@@ -30,7 +30,7 @@ _MAX_SIZE: Final = 32 << 20
 @click.command()
 @click.argument("target", shell_complete=complete_target)
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
-@duration_option("--timeout", "60s", "How long all requests together may take.")
+@duration_option("--timeout", "60s", "Time limit of all requests together.")
 @click.option("--force", is_flag=True, help="Replace a FILE that exists.")
 @click.pass_obj
 def record(settings: Settings, target: str, file: Path, timeout: float, force: bool) -> int:
@@ -135,7 +135,7 @@ def entry(name: str, fetched: Fetched, scrubber: Scrubber) -> dict[str, Any]:
     type=click.Choice(["text", "openmetrics"]),
     default="text",
     show_default=True,
-    help="Which of Prometheus' text formats.",
+    help="Text format of Prometheus.",
 )
 def replay(file: Path, style: str) -> None:
     """Print the metrics of a FILE that record wrote, without a gateway."""
@@ -157,13 +157,13 @@ def _load(file: Path) -> dict[str, Any]:
     try:
         document = json.loads(content)
     except (ValueError, RecursionError):
-        raise Refusal(f"{file}: this is not JSON, so it is no record") from None
+        raise Refusal(f"{file}: this is not a record: it is not JSON") from None
     if (
         not isinstance(document, dict)
         or document.get("format") != FORMAT
         or not isinstance(document.get("endpoints"), dict)
     ):
-        raise Refusal(f"{file}: this is no record of `probe_exporter record`, or one of another version")
+        raise Refusal(f"{file}: this is not a record of `probe_exporter record`, or it has another version")
     return document
 
 

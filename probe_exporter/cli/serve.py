@@ -58,8 +58,8 @@ def _checked(ctx: click.Context, parameter: click.Parameter, parse: Callable[[st
     "listen_addresses",
     metavar="ADDR",
     multiple=True,
-    help="Where to listen, host:port or :port; may be repeated. Wins over web.listen_address of the configuration, "
-    "which is :9871.",
+    help="Address to listen on, host:port or :port; may be repeated. Takes precedence over "
+    "web.listen_address of the configuration, which is :9871.",
 )
 @click.option(
     "--web.systemd-socket",
@@ -79,7 +79,7 @@ def _checked(ctx: click.Context, parameter: click.Parameter, parse: Callable[[st
     "external_url",
     metavar="URL",
     callback=_external_url,
-    help="How Prometheus and browsers reach this exporter, with the path of a proxy; goes out at /sd and in links.",
+    help="URL by which Prometheus and browsers reach this exporter, with the path of a proxy. For /sd and in links.",
 )
 @click.option(
     "--web.route-prefix",

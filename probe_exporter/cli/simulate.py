@@ -46,7 +46,7 @@ _SCENARIOS: Final[dict[str, tuple[ProfileName, ...]]] = {
     type=click.IntRange(1, 10_000),
     default=3,
     show_default=True,
-    help="How many; they are called home, cabin, workshop, site-4 and so on.",
+    help="Number of gateways; their names are home, cabin, workshop, site-4 and so on.",
 )
 @click.option(
     "--port",
@@ -70,16 +70,16 @@ _SCENARIOS: Final[dict[str, tuple[ProfileName, ...]]] = {
     "faults",
     metavar="[SITE:]KIND[@PATH]",
     multiple=True,
-    help="What goes wrong, at one site or all, at one path below /api/ or all, such as cabin:hang@meters/*; may be "
-    "given again. A KIND that does not exist shows those that do. Of TEDAPI alone: "
+    help="A fault to simulate, at one site or all, at one path below /api/ or all, such as cabin:hang@meters/*; may be "
+    "given again. A KIND that does not exist lists those that do. Of TEDAPI alone: "
     "tedapi_key_pending, tedapi_key_unknown, tedapi_busy, tedapi_gzip, tedapi_slow.",
 )
-@duration_option("--latency", "20ms", "How long a gateway thinks about every answer.")
+@duration_option("--latency", "20ms", "Delay of every answer.")
 @click.option(
     "--write",
     metavar="FILE",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Where to write the configuration; without it, into a folder that goes when the simulation ends.",
+    help="File for the configuration. Default: a file in a temporary directory, which is removed at the end.",
 )
 @click.option("--serve", "serving", is_flag=True, help="Start the exporter as well.")
 @click.option(
@@ -212,7 +212,7 @@ def _recorded(path: Path) -> System:
             return RecordedSystem.from_folder(path)
         return RecordedSystem.from_record(json.loads(read_regular(path, _LARGEST_RECORD)))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OSError) as error:
-        raise Refusal(f"{path}: this is no recording") from error
+        raise Refusal(f"{path}: this is not a recording") from error
 
 
 def _break(sites: dict[str, SimulatedGateway], text: str) -> None:

@@ -28,10 +28,10 @@ _HEADINGS: Final = ("FROM", "PERIOD", "IMPORT", "EXPORT")
     "at",
     metavar="TIME",
     help="Begin at this time by the tariff's clock, such as 2027-03-28 or 2027-03-28T01:30 (or with an offset, such as "
-    "2027-03-28T01:30Z); without it, now.",
+    "2027-03-28T01:30Z). Default: now.",
 )
 @click.option(
-    "--days", type=click.IntRange(1, 400), default=7, show_default=True, help="How many days to look ahead."
+    "--days", type=click.IntRange(1, 400), default=7, show_default=True, help="Number of days to look ahead."
 )
 @click.pass_obj
 def tariff(settings: Settings, target: str, at: str | None, days: int) -> None:

@@ -70,7 +70,7 @@ _NO_GATEWAYS = (
     "`gateways: {home: {gateway_address: 192.0.2.10, login_password: …}}`, or the Go exporter's device: section"
 )
 _NOT_VALIDATED = (
-    "TLS is not validated: whoever answers at this address gets the password; "
+    "TLS is not validated: any host that answers at this address gets the password; "
     "set tls_cert_file or tls_fingerprint (probe_exporter fetchcert gives both)"
 )
 _CHANGING = "the files of this configuration change while they are read; try again"

@@ -129,17 +129,17 @@ class Module:
 
     name: str = DEFAULT_MODULE
     collectors: tuple[str, ...] = key(
-        COLLECTOR_LIST, "all", f"which subjects are exported: {', '.join(f'`{one}`' for one in COLLECTORS)}"
+        COLLECTOR_LIST, "all", f"subjects that are exported: {', '.join(f'`{one}`' for one in COLLECTORS)}"
     )
     endpoint_metrics: bool = key(
         values.BOOLEAN,
         "true",
-        "`false` leaves out the metrics about endpoints, a fourth of all, and what alerts make of them",
+        "`false` leaves out the metrics about endpoints, a fourth of all, and the alerts that need them",
     )
     timeout: float = key(
         values.SOME_DURATION,
         "10s",
-        "of a probe where Prometheus names none; `retry_timeout` + 10s where that is longer",
+        "of a probe where Prometheus gives no time limit; `retry_timeout` + 10s where that is longer",
     )
     timeout_offset: float = key(
         values.DURATION, "0.5s", "subtracted from the time that Prometheus allows, for the way back"
@@ -220,7 +220,7 @@ class GatewayConfig:
         name="gateway_address",
         otherwise="the name",
     )
-    module: str = key(values.TEXT, DEFAULT_MODULE, "how to probe, where the URL does not say")
+    module: str = key(values.TEXT, DEFAULT_MODULE, "module to probe with, unless the URL names one")
     labels: Mapping[str, str] = key(LABELS, "", "go out at `/sd` and onto the pages, never into samples")
     retry_interval: float | None = key(
         values.SOME_DURATION, None, "as in the module", otherwise="the module's"

@@ -30,8 +30,8 @@ _NO_QUERIES: Final = (
     f"no query texts are found: run {INSTALL}, or name V2024_06.json of pypowerwall in queries_file"
 )
 _UNPINNED: Final = (
-    "TLS is not validated at the address of TEDAPI: whoever answers there gets the password or signed requests; set "
-    "tls_cert_file or tls_fingerprint below tedapi:"
+    "TLS is not validated at the address of TEDAPI: any host that answers there gets the password or signed requests; "
+    "set tls_cert_file or tls_fingerprint below tedapi:"
 )
 
 
@@ -53,7 +53,9 @@ class TedapiReader:
         place = place.below("tedapi")
         module = modules.get(gateway.module)
         if module is not None and COLLECTOR not in module.collectors:
-            self._warnings.add(place, "its module leaves the collector tedapi out: nothing of it is shown")
+            self._warnings.add(
+                place, "its module leaves out the collector tedapi: its metrics are not exported"
+            )
         return replace(gateway, tedapi=self._read(place, part.tedapi, gateway))
 
     def _read(self, place: Place, keys: TedapiKeys, gateway: GatewayConfig) -> TedapiConfig | None:

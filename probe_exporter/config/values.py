@@ -279,7 +279,7 @@ def name(value: str) -> str:
         )
     if not value.strip("."):
         raise HiddenKeyError(
-            "a name must not be dots alone: it is part of an address, where they lead elsewhere"
+            "a name must not be dots alone: it is part of a URL, where dots have another meaning"
         )
     return value
 

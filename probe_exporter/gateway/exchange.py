@@ -138,7 +138,7 @@ class Exchange:
         )
         self.out_of_step = copy or answer.status == 408 or self.reader.surplus or connection.stale
         if self.out_of_step:
-            self.error = ConnectError("the gateway said more on a connection than it was asked")
+            self.error = ConnectError("the gateway sent more on a connection than was requested")
 
 
 def telltale(answer: HttpAnswer | None) -> int | None:

@@ -153,7 +153,7 @@ class Session:
         """Return the error that says why there is no session and when the next login is sent."""
         if not self.has_password:
             return AuthError(
-                f"{self._config.name} asks for a login, but no login_password is configured for it"
+                f"{self._config.name} requires a login, but no login_password is configured for it"
             )
         reason, text = self.record.failure
         left = self.cooldown()

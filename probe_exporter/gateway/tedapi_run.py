@@ -363,5 +363,5 @@ def followers(config: SiteConfig) -> list[Din]:
         try:
             found.append(Din(f"{block.part_number}--{block.serial}"))
         except ValueError:
-            log.debug("a follower's DIN has another form than DINs have")
+            log.debug("a follower's DIN is malformed")
     return found

@@ -325,7 +325,9 @@ class Run:
         for word in words:
             if (name, word) not in self._memory.words and len(self._memory.words) < 100:
                 self._memory.words.add((name, word))
-                log.info("%s: %s says %r, which this release does not know", self._site.name, name, word)
+                log.info(
+                    "%s: %s has the word %r, which this release does not know", self._site.name, name, word
+                )
 
     def _resort(self, current: Round | None) -> None:
         """If the site master answers nothing, request the endpoints that a stopped one answers, whatever their tier."""

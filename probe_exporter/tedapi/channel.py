@@ -176,12 +176,12 @@ def check_status(answer: Incoming) -> None:
         raise AuthError(f"the gateway answers {status}{words}")
     if status == 404:
         raise AbsentError(
-            "the gateway has no such path (404): this firmware does not offer this way of asking", 404
+            "the gateway has no such path (404): this firmware does not have this way to ask", 404
         )
     if status == 429:
         raise RateLimitError(f"the gateway asks for fewer requests (429){words}", _retry_after(answer))
     if status == 503:
-        raise BusyError(f"the gateway is busy with itself (503){words}", _retry_after(answer))
+        raise BusyError(f"the gateway is busy (503){words}", _retry_after(answer))
     raise StatusError(f"the gateway answers {status}{words}", status)
 
 
@@ -221,7 +221,7 @@ def _fault(fault: int, answer: Incoming) -> GatewayError:
             else f"the gateway's clock is {abs(offset):.0f} s {'ahead of' if offset >= 0 else 'behind'} this machine's"
         )
         return ClockError(
-            f"the gateway takes the request for outdated or too early: {cause}; set it by NTP ({word})"
+            f"the gateway refuses the request as outdated or too early: {cause}; set it by NTP ({word})"
         )
     if word in ("UNKNOWN_KEY_ID", "INACTIVE_KEY", "INSUFFICIENT_PRIVILEGES"):
         return UnknownKeyError(
@@ -230,9 +230,9 @@ def _fault(fault: int, answer: Incoming) -> GatewayError:
         )
     if word in ("INVALID_SIGNATURE", "WRONG_PERSONALIZATION", "INVALID_DOMAINS"):
         return RecipientError(
-            f"the gateway says that the request is not for it ({word}): din belongs to another gateway, or this one "
-            "was replaced; compare it with the label"
+            f"the gateway refuses the request as not addressed to it ({word}): din belongs to another gateway, "
+            "or this one was replaced; compare it with the label"
         )
     if word in ("BUSY", "TIMEOUT", "INTERNAL"):
-        return BusyError(f"the gateway is busy with itself ({word})")
+        return BusyError(f"the gateway is busy ({word})")
     return messages.refusal(word)

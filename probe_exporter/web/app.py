@@ -98,7 +98,7 @@ class Application:
             handler = self._gateway
         if handler is None:
             return Answer.line(
-                404, f"there is nothing here; {self._options.external_path}/ lists what there is"
+                404, f"this page does not exist; {self._options.external_path}/ lists the pages"
             )
         if request.method not in _READING:
             return Answer.line(405, "only GET and HEAD are answered here", Allow="GET, HEAD")
@@ -185,14 +185,16 @@ class Application:
 
     async def _reload(self, request: Request) -> Answer:
         if request.method != "POST":
-            return Answer.line(405, "a reload is asked for with POST", Allow="POST")
+            return Answer.line(405, "a reload needs the method POST", Allow="POST")
         if not self._options.enable_lifecycle:
             return Answer.line(
                 403, "reloading over HTTP is off; start with --web.enable-lifecycle, or send SIGHUP"
             )
         if "origin" in request.headers or "sec-fetch-site" in request.headers:
             # A page of somebody else may make a browser send this; none of ours does.
-            return Answer.line(403, "a reload is not taken from a browser; use curl -X POST, or send SIGHUP")
+            return Answer.line(
+                403, "a reload is not allowed from a browser; use curl -X POST, or send SIGHUP"
+            )
         if self.runner.draining or self._reloading is None:
             raise OverloadedError
         problem = await self._reloading.reload()

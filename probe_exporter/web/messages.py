@@ -97,9 +97,9 @@ class Request:
             if name not in names and not (beginning is not None and name.startswith(beginning)):
                 known = [*names, *([f"{beginning}<name>"] if beginning is not None else [])]
                 raise BadRequestError(
-                    f"there is a parameter that is not known here; known are {', '.join(known)}"
+                    f"unknown parameter; this path takes {', '.join(known)}"
                     if known
-                    else "there is a parameter, and none is known here"
+                    else "unknown parameter; this path takes none"
                 )
 
 

@@ -34,7 +34,7 @@ class ExternalUrl:
         if parts.scheme not in ("http", "https"):
             raise ValueError("must begin with http:// or https://")
         if "@" in parts.netloc:
-            raise ValueError("must not hold a user or a password: /sd would show them to everybody")
+            raise ValueError("must not hold a user or a password: /sd is public")
         if not HOST.fullmatch(parts.netloc):
             raise ValueError("must name a host, and a port where it is not the usual one: https://host:8443")
         if "?" in text or "#" in text:

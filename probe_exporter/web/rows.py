@@ -22,7 +22,7 @@ REMEDIES: Final = {
     "rate_limited": "The gateway asks for fewer requests. Wait; is something else polling it?",
     "busy": "The gateway is in a configuration step. It passes by itself.",
     "http": "The gateway answers, but not as expected; a stopped site master does that.",
-    "decode": "The gateway answers nonsense. Is this address really a Powerwall gateway?",
+    "decode": "The answer is not usable. Is this address really a Powerwall gateway?",
 }
 
 

@@ -121,7 +121,7 @@ class WebSecurity:
         except ConfigurationError as error:
             self._next_try = time.monotonic() + RETRY_INTERVAL
             if changed or str(error) != self._told:
-                log.error("the web configuration stays as it was: %s", error)
+                log.error("reload of the web configuration failed, keeping the previous one: %s", error)
             self._told = str(error)
         else:
             self._next_try, self._told = math.inf, ""

@@ -111,7 +111,7 @@ class WebConfigFile:
 
     def _settings(self, place: Place, root: Value) -> WebSettings:
         if root == "":
-            self._notes.add(place, "is empty; write {} for a port that is open to all")
+            self._notes.add(place, "is empty; write {} for a port without TLS and passwords")
         elif not isinstance(root, dict):
             self._notes.add(place, "must be a mapping")
         else:
@@ -150,7 +150,9 @@ class WebConfigFile:
             try:
                 import bcrypt  # noqa: F401
             except ImportError:
-                self._notes.add(place, "needs the package bcrypt beside the exporter: pip install bcrypt")
+                self._notes.add(
+                    place, "needs the package bcrypt in the environment of the exporter: pip install bcrypt"
+                )
         return {user: str(stored).encode("ascii", "replace") for user, stored in given.items()}
 
     def _http(self, place: Place, given: dict[str, Value] | None) -> dict[bytes, bytes]:
@@ -271,7 +273,7 @@ class WebConfigFile:
         if client_auth == "NoClientCert":
             self._notes.add(
                 place.below("client_auth_type"),
-                "must be RequireAndVerifyClientCert where client_ca_file is given; else nobody is checked",
+                "must be RequireAndVerifyClientCert where client_ca_file is given; otherwise no client is checked",
             )
         path = self._file_of(
             place, given, "client_ca_file", "is missing; client certificates are checked against it alone"

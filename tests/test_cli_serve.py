@@ -139,8 +139,8 @@ def test_simulated_gateways_alone(number: signal.Signals, tmp_path: Path) -> Non
         )
         assert probed.returncode == 1
         assert [line.split()[:2] for line in probed.stdout.splitlines()[1:]] == [
-            ["home", "ok"],
             ["cabin", "failing:"],
+            ["home", "ok"],
         ]
         # What is known of simulated gateways goes with them.
         state = config.state_directory

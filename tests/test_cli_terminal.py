@@ -75,3 +75,19 @@ def test_the_catalogue_in_every_style() -> None:
     families = json.loads(run_program("metrics", "--format", "json").stdout)
     assert {family["name"] for family in families} >= {"probe_success", "powerwall_instant_power_watts"}
     assert len(reference.text().splitlines()) >= len(families)
+
+
+def test_a_person_gets_a_table_and_a_pipe_the_text(dead_fleet: Path) -> None:
+    command = [sys.executable, "-m", "probe_exporter", f"--config.file={dead_fleet}", "probe", "gone-1"]
+    master, slave = pty.openpty()
+    subprocess.run(
+        command,
+        stdout=slave,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        check=False,
+    )
+    os.close(slave)
+    assert os.read(master, 65536).decode().split()[:2] == ["TARGET", "STATE"]
+    os.close(master)
+    assert "probe_success 0.0" in run_program(*command[3:]).stdout

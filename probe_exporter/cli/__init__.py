@@ -23,6 +23,7 @@ COMMANDS: Final = {
     "probe": "probe",
     "fetchcert": "fetchcert",
     "check": "check",
+    "find": "find",
     "metrics": "catalogue",
     "tariff": "tariff",
     "record": "record",

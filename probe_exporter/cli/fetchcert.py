@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from probe_exporter.cli.certificates import FORMATS, ShownCertificate, as_json, as_table, certificate_facts
 from probe_exporter.cli.endings import describe_system_error
 from probe_exporter.cli.options import Settings, choose_targets, duration_option, with_targets
 from probe_exporter.cli.progress import over_targets
@@ -15,16 +16,31 @@ from probe_exporter.errors import GatewayError, PinError
 from probe_exporter.files import write_whole
 
 if TYPE_CHECKING:
-    from probe_exporter.config import Config, GatewayConfig
+    from probe_exporter.config import GatewayConfig
 
 
 @click.command()
 @with_targets
 @click.option("--force", is_flag=True, help="Replace a stored certificate that differs.")
+@click.option("--quiet", is_flag=True, help="Print failures alone.")
+@click.option(
+    "--format",
+    "style",
+    type=click.Choice(FORMATS),
+    default="text",
+    show_default=True,
+    help="How the certificates are printed; failures go to standard error.",
+)
 @duration_option("--timeout", "10s", "Time limit for each address of a gateway.")
 @click.pass_obj
 def fetchcert(
-    settings: Settings, targets: tuple[str, ...], everything: bool, force: bool, timeout: float
+    settings: Settings,
+    targets: tuple[str, ...],
+    everything: bool,
+    force: bool,
+    quiet: bool,
+    style: str,
+    timeout: float,
 ) -> int:
     """Save the certificate of gateways to their tls_cert_file.
 
@@ -36,50 +52,68 @@ def fetchcert(
     config = settings.load(without_secrets=True)
     names = choose_targets(config, targets, everything)
 
-    def fetch(name: str) -> str:
+    def fetch(name: str) -> list[ShownCertificate]:
         gateway = config.gateways[name]
-        told = _fetch(config, gateway, timeout, force)
         other = _elsewhere(gateway)
-        if other is None:
-            return told
-        return f"{told}\n  TEDAPI at {other.addresses[0].text}: {_fetch(config, other, timeout, force)}"
+        return [_fetch(one, timeout, force) for one in (gateway, other) if one is not None]
 
-    failed = 0
+    shown: list[ShownCertificate] = []
+    errors: dict[str, str] = {}
     for name, outcome in over_targets(names, fetch, "Fetching certificates"):
         if isinstance(outcome, Exception):
-            failed += 1
-            click.echo(f"{name}: {_describe(outcome)}", err=True)
+            errors[name] = _describe(outcome)
+            click.echo(f"{name}: {errors[name]}", err=True)
         else:
-            click.echo(f"{name}: {outcome}")
-    if len(names) > 1:
-        click.echo(f"{len(names)} gateways: {len(names) - failed} fetched, {failed} failed", err=True)
-    return 1 if failed else 0
+            shown += outcome
+            if style == "text" and not quiet:
+                click.echo(f"{name}: {_sentences(outcome)}")
+    if style != "text" and not quiet:
+        click.echo(as_table(shown) if style == "table" else as_json(shown, errors), nl=False)
+    if len(names) > 1 and (errors or not quiet):
+        click.echo(
+            f"{len(names)} gateways: {len(names) - len(errors)} fetched, {len(errors)} failed", err=True
+        )
+    return 1 if errors else 0
 
 
-def _fetch(config: Config, gateway: GatewayConfig, timeout: float, force: bool) -> str:
-    """Fetch one certificate, and save it if a file is configured. Return the text to print.
+def _sentences(certificates: list[ShownCertificate]) -> str:
+    """Return the text about the certificates of a gateway: its own, and that of TEDAPI where it has another address."""
+    own, *others = certificates
+    return "\n".join([str(own), *(f"  TEDAPI at {other.address}: {other}" for other in others)])
 
-    Raises GatewayError and OSError.
-    """
+
+def _fetch(gateway: GatewayConfig, timeout: float, force: bool) -> ShownCertificate:
+    """Fetch a certificate, and save it where a file is configured. Raises GatewayError and OSError."""
     from probe_exporter.gateway.client import fetch_certificate
 
     der = fetch_certificate(gateway, timeout)
-    shown = hashlib.sha256(der).digest()
+    sha256 = hashlib.sha256(der).digest()
     pin = gateway.pin
-    same = pin is not None and pin.sha256 == shown
+    same = pin is not None and pin.sha256 == sha256
     if pin is not None and not same and not force:
         raise PinError(
-            f"the gateway shows the certificate sha256:{shown.hex()}, but {pin.source} has "
+            f"the gateway shows the certificate sha256:{sha256.hex()}, but {pin.source} has "
             f"sha256:{pin.sha256.hex()}; if the gateway was replaced or updated, accept the new one with "
             f"`probe_exporter fetchcert --force {gateway.name}`"
         )
-    if gateway.tls_cert_file is None:
+    file = gateway.tls_cert_file
+    if file is not None and not same:
+        save(file, _pem(der))
+    if file is None:
         verdict = "the same as tls_fingerprint" if same else "not saved, as no tls_cert_file is configured"
-        return f"{verdict}\n{_summary(der, shown)}\n{_paste(der, shown, gateway)}"
-    verdict = "unchanged" if same else "saved"
-    if not same:
-        save(gateway.tls_cert_file, _pem(der))
-    return f"{verdict} {gateway.tls_cert_file}\n{_summary(der, shown)}"
+    else:
+        verdict = "unchanged" if same else "saved"
+    subject, expires = certificate_facts(der)
+    return ShownCertificate(
+        gateway.name,
+        gateway.addresses[0].text,
+        verdict,
+        None if file is None else str(file),
+        subject,
+        expires,
+        sha256.hex(),
+        _paste(der, sha256, gateway) if file is None else "",
+    )
 
 
 def _elsewhere(gateway: GatewayConfig) -> GatewayConfig | None:
@@ -99,15 +133,6 @@ def _describe(error: Exception) -> str:
     if isinstance(error, GatewayError):
         return str(error)
     raise error
-
-
-def _summary(der: bytes, sha256: bytes) -> str:
-    from probe_exporter.gateway.certificate import read_certificate
-
-    certificate = read_certificate(der)
-    subject = certificate.subject if certificate else "unreadable"
-    expiry = f"{certificate.not_after:%Y-%m-%d %H:%M:%S} UTC" if certificate else "unreadable"
-    return f"  subject  {subject}\n  expires  {expiry}\n  SHA-256  sha256:{sha256.hex()}"
 
 
 def _paste(der: bytes, sha256: bytes, gateway: GatewayConfig) -> str:

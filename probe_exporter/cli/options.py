@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
+from probe_exporter.natural import natural
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -184,14 +186,14 @@ def complete_target(ctx: click.Context, parameter: click.Parameter, incomplete: 
 
 
 def choose_targets(config: Config, targets: tuple[str, ...], everything: bool) -> list[str]:
-    """The names of the gateways that were asked for, each once. Raises Refusal where that is not clear."""
+    """Return the names of the gateways that were asked for, each once. Raises Refusal where that is not clear."""
     from probe_exporter.config.values import some_of
 
     names = list(config.gateways)
     if everything and targets:
         raise Refusal("give targets or --all, not both")
     if everything or (not targets and len(names) == 1):
-        return names
+        return sorted(names, key=natural)
     if not targets:
         raise Refusal(f"which gateway? Give --all or one of: {some_of(names)}")
     return list(dict.fromkeys(_find(config, target) for target in targets))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from collections import Counter
 from typing import TYPE_CHECKING
@@ -29,9 +30,8 @@ _FORGETFUL = (
     "--format",
     "style",
     type=click.Choice(["text", "openmetrics", "json", "table"]),
-    default="text",
-    show_default=True,
-    help="text and openmetrics are the formats of Prometheus; there a label target distinguishes several gateways.",
+    help="Default: table on a terminal, else text. text and openmetrics are the formats of Prometheus; there a label "
+    "target distinguishes several gateways.",
 )
 @duration_option(
     "--timeout", None, "Time limit of each probe, such as 10s. Default: the timeout of the module."
@@ -42,7 +42,7 @@ def probe(
     targets: tuple[str, ...],
     everything: bool,
     module: str | None,
-    style: str,
+    style: str | None,
     timeout: float | None,
 ) -> int:
     """Probe gateways once and print their metrics.
@@ -58,7 +58,7 @@ def probe(
     config = settings.load()
     check_module(config, module)
     results = _probe(config, choose_targets(config, targets, everything), module, timeout)
-    click.echo(_rendered(results, style), nl=False)
+    click.echo(_rendered(results, style or ("table" if sys.stdout.isatty() else "text")), nl=False)
     for result in results:
         if not result.success:
             click.echo(f"{result.error} ({result.reason})", err=True)

@@ -29,3 +29,9 @@ def read_certificate(der: bytes) -> Certificate | None:
         return Certificate(clean(certificate.subject.rfc4514_string()), certificate.not_valid_after_utc)
     except (ValueError, TypeError, x509.InvalidVersion):
         return None
+
+
+def is_gateway(der: bytes) -> bool:
+    """Return True if a certificate looks like that of a Tesla gateway: Tesla's organization stands in its subject."""
+    certificate = read_certificate(der)
+    return certificate is not None and "O=Tesla" in certificate.subject.split(",")

@@ -99,6 +99,10 @@ def test_simulated_gateways_and_the_exporter_in_one_go(number: signal.Signals) -
         text = read_until(process, "Ctrl-C")
         url = f"http://127.0.0.1:{port}"
         assert f"{url}/probe?target=home" in text
+        deadline = time.monotonic() + PATIENCE
+        while "3 ok" not in get(f"{url}/") and time.monotonic() < deadline:
+            time.sleep(0.2)
+        assert "not probed yet" not in get(f"{url}/"), "the simulation probes its gateways"
         for target in ("home", "cabin", "workshop"):
             assert "\nprobe_success 1.0\n" in get(f"{url}/probe?target={target}")
         assert "\nprobe_exporter_gateways 3.0\n" in get(f"{url}/metrics")

@@ -151,12 +151,16 @@ def _check(settings: Settings, web_config_file: Path | None) -> None:
         WebConfigFile(web_config_file).read()
 
 
-def run(settings: Settings, options: WebOptions, *, auto_reload: bool = False) -> None:
+def run(
+    settings: Settings, options: WebOptions, *, auto_reload: bool = False, in_rounds: bool = False
+) -> None:
     """Serve until a signal ends it; what ``options`` leave open comes from the configuration.
 
-    Raises ConfigurationError, and Unavailable if the port is not available now.
+    ``in_rounds`` probes the gateways without being asked. Raises ConfigurationError, and Unavailable if the port is not
+    available now.
     """
     from probe_exporter.cli.reloading import FileWatch, Reloader
+    from probe_exporter.cli.rounds import Rounds
     from probe_exporter.config.sources import Files
     from probe_exporter.fleet import Fleet
     from probe_exporter.probe import Prober
@@ -177,7 +181,8 @@ def run(settings: Settings, options: WebOptions, *, auto_reload: bool = False) -
         adopt = reloader.read()
         return lambda: _check_descriptors(adopt())
 
-    watch = FileWatch(files)
+    watch, prober = FileWatch(files), Prober(telemetry)
+    rounds = Rounds(fleet, prober)
     options = replace(
         options,
         listen_addresses=options.listen_addresses or (config.web.listen_address,),
@@ -185,7 +190,7 @@ def run(settings: Settings, options: WebOptions, *, auto_reload: bool = False) -
         reload=reload,
     )
     try:
-        server = _open(create_app(fleet, Prober(telemetry), telemetry, options), options)
+        server = _open(create_app(fleet, prober, telemetry, options), options)
         extra = {
             "config": config.origin,
             "gateways": len(config.gateways),
@@ -194,9 +199,12 @@ def run(settings: Settings, options: WebOptions, *, auto_reload: bool = False) -
         _log.info("serving", extra=extra)
         if auto_reload:
             watch.start()
+        if in_rounds:
+            rounds.start()
         serve_web(server)
     finally:
         watch.end()
+        rounds.end()
         fleet.close()
 
 

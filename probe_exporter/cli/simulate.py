@@ -81,7 +81,12 @@ _SCENARIOS: Final[dict[str, tuple[ProfileName, ...]]] = {
     type=click.Path(path_type=Path, dir_okay=False),
     help="File for the configuration. Default: a file in a temporary directory, which is removed at the end.",
 )
-@click.option("--serve", "serving", is_flag=True, help="Start the exporter as well.")
+@click.option(
+    "--serve",
+    "serving",
+    is_flag=True,
+    help="Start the exporter as well; it probes the gateways without being asked.",
+)
 @click.option(
     "--web.listen-address",
     "listen_address",
@@ -272,7 +277,8 @@ def _serve(settings: Settings, path: Path, listen_address: str) -> None:
     from probe_exporter.cli import serve
     from probe_exporter.web import WebOptions
 
-    serve.run(replace(settings, config_file=path), WebOptions(listen_addresses=(listen_address,)))
+    options = WebOptions(listen_addresses=(listen_address,))
+    serve.run(replace(settings, config_file=path), options, in_rounds=True)
 
 
 def _wait() -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import click
 import pytest
+import yaml
 
 from probe_exporter import __version__
 from probe_exporter.cli import COMMANDS, cli
@@ -16,11 +19,14 @@ from probe_exporter.config import load_config
 from probe_exporter.config.schema import SECTIONS
 from probe_exporter.errors import REASONS
 from probe_exporter.gateway.wire import MAX_BODY, MAX_HEAD
+from probe_exporter.metrics import CATALOGUE
 from probe_exporter.metrics.assembly import MAX_ENDPOINT_SERIES, MAX_GATEWAY_SERIES
 from probe_exporter.readings.payload import MAX_TEXT, MAX_VALUES
 from probe_exporter.web import accepting, connection, messages
 from probe_exporter.web.probing import LEAST_WORKERS, MOST_WORKERS
 from tests import configuration_page, metrics_page, session_table
+from tests.conftest import program
+from tests.test_catalogue import GO_EXPORTER
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -151,3 +157,60 @@ def test_the_bounds_are_those_of_the_code() -> None:
     assert f"{MAX_ENDPOINT_SERIES:,} an endpoint, {MAX_GATEWAY_SERIES:,} a gateway" in page
     assert f"| {MAX_TEXT} characters" in page
     assert f"answer | {MAX_HEAD >> 10} KiB" in page
+
+
+MOVING = (ROOT / "docs/moving.md").read_text(encoding="utf-8")
+
+EXPORT = """name,time,home,solar,from_grid,to_grid,from_pw,to_pw,percentage
+http,1700000000,812.5,0,812.5,0,0,0,42.5
+http,1700000060,800,1500,,0,0,700,43
+"""
+"""Two lines as InfluxDB writes them; the second lacks a value."""
+
+
+def test_the_page_on_moving_lists_the_families_of_the_go_exporter() -> None:
+    kinds = {family.name: family.kind for family in CATALOGUE}
+    listed = dict(re.findall(r"^\| `(\w+)` \| (gauge|counter) \|$", MOVING, re.MULTILINE))
+    assert listed == {name: kinds[f"powerwall_{name}"] for name in GO_EXPORTER}
+
+
+def test_the_history_of_powerwall_dashboard_becomes_blocks(tmp_path: Path) -> None:
+    converted = subprocess.run(
+        [sys.executable, "-c", _blocks("docs/moving.md", "python")[0]],
+        input=EXPORT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    samples = [line for line in converted.splitlines() if line.endswith("1700000060")]
+    assert samples == [
+        'powerwall_instant_power_watts{job="powerwall",instance="home",category="load"} 800 1700000060',
+        'powerwall_instant_power_watts{job="powerwall",instance="home",category="solar"} 1500 1700000060',
+        'powerwall_instant_power_watts{job="powerwall",instance="home",category="battery"} -700 1700000060',
+        'powerwall_charge_ratio{job="powerwall",instance="home"} 0.43 1700000060',
+    ]
+    (tmp_path / "history.om").write_text(converted)
+    command = [program("promtool"), "tsdb", "create-blocks-from", "openmetrics", "history.om", "data"]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=60)
+    assert list((tmp_path / "data").glob("*/index"))
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/moving.md"])
+def test_prometheus_takes_the_configurations_in_the_documents(tmp_path: Path, page: str) -> None:
+    blocks = [block for block in _blocks(page, "yaml") if block.startswith("scrape_configs:")]
+    assert blocks
+    for block in blocks:
+        (tmp_path / "prometheus.yml").write_text(block)
+        command = [program("promtool"), "check", "config", "prometheus.yml"]
+        subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=60)
+
+
+def test_the_short_configuration_scrapes_the_exporter_itself() -> None:
+    first = yaml.safe_load(
+        next(block for block in _blocks("README.md", "yaml") if "scrape_configs:" in block)
+    )
+    assert [job["job_name"] for job in first["scrape_configs"]] == ["powerwall", "probe_exporter"]
+
+
+def test_the_picture_is_small() -> None:
+    assert (ROOT / "docs/gateway.png").stat().st_size <= 200_000

@@ -20,6 +20,12 @@ from probe_exporter.readings import Readings
 
 MAX_ENDPOINT_SERIES: Final = 1000
 
+MAX_TEXTS: Final = 4096
+"""Texts of families that are kept once for the whole process, for as long as it runs."""
+
+MAX_SHARED: Final = 2048
+"""Characters of such a text: a state of a site has 1,000."""
+
 Admits = Callable[[str, tuple[str, ...], float], bool]
 
 
@@ -95,10 +101,12 @@ def fill(
 
 @dataclass(frozen=True, slots=True)
 class _GroupText:
-    """The text of a group, and the readings that it was made of. Values take five times the memory of their text."""
+    """The text of each family of a group, "" where it has no sample, and the readings that all was made of.
+
+    Values take five times the memory of their text.
+    """
 
     made_of: tuple[object, ...]
-    families: tuple[Family, ...]
     lines: tuple[str, ...]
     series: int
     dropped: int
@@ -122,22 +130,39 @@ class KeptTexts:
         metrics = tuple(
             [
                 FilledMetric(family.heading, partial(_values, group, family, readings), lines)
-                for family, lines in zip(kept.families, kept.lines, strict=True)
+                for family, lines in zip(group.families, kept.lines, strict=True)
+                if lines
             ]
         )
         return FilledGroup(metrics, kept.series, kept.dropped, 0, kept.usable)
 
 
 def _keep(group: FamilyGroup, filled: FilledGroup, made_of: tuple[object, ...]) -> _GroupText:
-    by_name = {family.name: family for family in group.families}
+    texts = {metric.heading.name: _shared(metric) for metric in filled.metrics}
     return _GroupText(
         made_of,
-        tuple(by_name[metric.heading.name] for metric in filled.metrics),
-        tuple(written(metric) for metric in filled.metrics),
+        tuple(texts.get(family.name, "") for family in group.families),
         filled.series,
         filled.dropped,
         filled.usable,
     )
+
+
+_texts: Final[dict[str, str]] = {}
+
+
+def _shared(metric: FilledMetric) -> str:
+    """The text of a family. A thousand gateways are in the same few states, and of up to `MAX_TEXTS` there is one copy.
+
+    States and identities have the value 0 or 1; measurements are not among them, as each is another.
+    """
+    text = written(metric)
+    if text in _texts:
+        return _texts[text]
+    short = len(text) <= MAX_SHARED and len(_texts) < MAX_TEXTS
+    if short and set(metric.values.values()) <= {0.0, 1.0}:
+        _texts[text] = text
+    return text
 
 
 def _values(group: FamilyGroup, family: Family, readings: Readings) -> Values:

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from bench.extent import Extent
 from bench.farm import There, Wanted, farm, write_config
 from bench.floor import FAST, TWELVE, warm_floor
-from bench.probes import beside_go
+from bench.probes import beside_twelve
 from bench.processes import Exporter, Usage, exporter
 from bench.report import Figure, Goal, Plot, Report, Series
 from bench.scraping import Scrape, in_turn, on_time, quantile
@@ -59,8 +59,8 @@ def average(report: Report, extent: Extent) -> None:
         Figure("average", f"{name}, CPU a probe", cpu, "s", "urllib3 loop: as many requests",
                floor * requests / len(TWELVE))
     )  # fmt: skip
-    beside_go(report, f"{name}, {samples} samples", cpu, floor, Goal("ratio", 1.0))
-    beside_go(report, f"the same, the floor every {pause * 1e3:.0f} ms too", cpu, paced, Goal("ratio", 1.0))
+    beside_twelve(report, f"{name}, {samples} samples", cpu, floor)
+    beside_twelve(report, f"the same, the floor every {pause * 1e3:.0f} ms too", cpu, paced)
 
 
 @dataclass(frozen=True, slots=True)

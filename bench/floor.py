@@ -23,9 +23,6 @@ ALL: Final = [one.name for one in ENDPOINTS if one.name != "system_status/grid_f
 TWELVE: Final = [*FAST, "status", "sitemaster", "operation", "networks", "site_info", "powerwalls"]
 """Twelve requests, as many as the Go exporter makes a scrape."""
 
-GO_BY_FLOOR: Final = 2.3 / 3.6
-"""CPU of a scrape of the Go exporter by that of twelve requests here, measured once on another machine."""
-
 
 @dataclass(frozen=True, slots=True)
 class Cost:

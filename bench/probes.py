@@ -16,7 +16,7 @@ from prometheus_client.openmetrics import exposition as openmetrics
 
 from bench.extent import Extent
 from bench.farm import There, Wanted, farm, write_config
-from bench.floor import ALL, FAST, GO_BY_FLOOR, TWELVE, Cost, cold_floor, cost_of, median, warm_floor
+from bench.floor import ALL, FAST, TWELVE, Cost, cold_floor, cost_of, median, warm_floor
 from bench.processes import Exporter, exporter, usage
 from bench.report import Figure, Goal, Plot, Report, Series
 from bench.scraping import Scrape, at_once, in_turn, quantile, split
@@ -97,19 +97,14 @@ def _latency(report: Report, extent: Extent, seconds: float) -> None:
     goal = Goal("ratio", 0.28) if seconds == 0.05 else None
     report.add(Figure("latency", f"warm, {name}, wall again", wall, "s", GO, twelve.wall, goal))
     if seconds < 0.1:
-        beside_go(report, f"warm, {samples} samples, {name}", median(batches).cpu / rounds, twelve.cpu)
+        beside_twelve(report, f"warm, {samples} samples, {name}", median(batches).cpu / rounds, twelve.cpu)
     if not all(scrape.good for scrape in (*scrapes, *warm)):
         raise RuntimeError("a probe failed that should not")
 
 
-def beside_go(report: Report, name: str, cpu: float, twelve: float, goal: Goal | None = None) -> None:
-    """CPU beside what the Go exporter would use here, estimated from the floor."""
-    reference = GO_BY_FLOOR * twelve
-    report.add(
-        Figure(
-            "cpu", name, cpu, "s", f"estimate of Go: {GO_BY_FLOOR:.2f} × urllib3 loop of 12", reference, goal
-        )
-    )
+def beside_twelve(report: Report, name: str, cpu: float, twelve: float) -> None:
+    """CPU beside that of the bare loop over as many requests as the Go exporter makes."""
+    report.add(Figure("cpu", name, cpu, "s", GO, twelve))
 
 
 def warm_up(running: Exporter, gateway: There) -> None:

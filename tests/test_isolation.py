@@ -71,6 +71,26 @@ def test_running_out_of_a_clients_time_is_no_verdict() -> None:
         assert get(exporter, 8.0).up == READ
 
 
+def test_who_comes_first_does_not_use_up_what_was_read_on() -> None:
+    clock = TurnedClock()
+    home = configs.gateway
+    with (
+        simulated() as gateway,
+        exporter_of(home(gateway.address), clock=clock, request_timeout=1.0) as exporter,
+    ):
+        gateway.latency = 0.5  # longer than either client waits
+        for number in range(6):
+            get(exporter, 0.05)
+            got = get(exporter, 0.6)
+            assert got.success or number < 2, "a login, what is read on, what arrived"
+            time.sleep(0.6)
+            clock.turn(15.0)
+        gateway.faults.add("hang")
+        get(exporter, 4.0)
+        clock.turn(15.0)
+        assert not get(exporter, 4.0).success, "what was read on counts until the next request fails"
+
+
 def test_fifty_clients_without_patience_starve_nobody() -> None:
     stop = threading.Event()
 

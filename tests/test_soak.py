@@ -40,6 +40,8 @@ GROWTH = 12.0
 """MiB by which the memory may grow from the first half of the disturbed time to its end."""
 
 _OWN = ("probe_duration_seconds", "powerwall_endpoint_")
+_OF_VALUES = ("_amps{", "_current_amperes{")
+"""Families that have a sample by the value alone: 0 A beside power is no measurement."""
 
 
 @dataclass
@@ -76,7 +78,11 @@ def patient(port: int, target: str, seen: Seen, stop: threading.Event) -> None:
         text = ask(port, target, 10.0)
         took = time.monotonic() - began
         series = {line.rpartition(" ")[0] for line in text.splitlines() if not line.startswith("#")}
-        series = {name for name in series if not name.startswith(_OWN)}
+        series = {
+            name
+            for name in series
+            if not name.startswith(_OWN) and not any(part in name for part in _OF_VALUES)
+        }
         with seen.lock:
             if not target.startswith("good"):
                 pass
@@ -126,6 +132,7 @@ class Usage:
     mebibytes: float
     descriptors: int
     threads: int
+    cpu: float
 
     @classmethod
     def of(cls, pid: int) -> Usage:
@@ -133,7 +140,9 @@ class Usage:
         resident, threads = re.search(r"VmRSS:\s+(\d+)", status), re.search(r"Threads:\s+(\d+)", status)
         assert resident is not None
         assert threads is not None
-        return cls(int(resident[1]) / 1024.0, len(os.listdir(f"/proc/{pid}/fd")), int(threads[1]))
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        cpu = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return cls(int(resident[1]) / 1024.0, len(os.listdir(f"/proc/{pid}/fd")), int(threads[1]), cpu)
 
 
 @contextmanager

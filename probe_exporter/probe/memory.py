@@ -49,8 +49,8 @@ class Memory:
     ``lock`` is held for moments only: by the thread of the run, which writes, and by whoever makes an answer.
     ``run`` is the run under way, None where nobody waits and nothing is read.
     ``failing_since`` is when the first of the failed probes since the last good one began, in Unix seconds.
-    ``unseen`` are the endpoints that were read after the last answer had left. ``texts`` is the text of what is kept
-    and seldom read.
+    ``read_on`` are the endpoints whose last answer came when nobody waited any more, ``unseen`` those of them for which
+    nobody has come since. ``texts`` is the text of what is kept and seldom read.
     """
 
     schedule: Schedule
@@ -59,6 +59,7 @@ class Memory:
     guard: CounterGuard = field(default_factory=CounterGuard)
     kept: dict[str, Kept] = field(default_factory=dict)
     texts: KeptTexts = field(default_factory=KeptTexts)
+    read_on: set[str] = field(default_factory=set)
     unseen: set[str] = field(default_factory=set)
     history: deque[PastProbe] = field(default_factory=lambda: deque(maxlen=HISTORY))
     last: ProbeResult | None = None

@@ -75,13 +75,15 @@ class Waiter:
 class Round:
     """The time while clients wait, until the last one leaves or everything has been read.
 
-    ``asked`` are the endpoints that were asked in it and when, ``fresh`` those that answered since the answer before it
-    had left. ``cause`` is the error that left nothing for those who waited, None where there was none.
+    ``asked`` are the endpoints that were asked in it and when. ``fresh`` are those of which the gateway has told: in it,
+    or after the answer before had left; ``unseen`` are the latter alone. ``cause`` is the error that left nothing for
+    those who waited, None where there was none.
     """
 
     begun: float
     asked: dict[str, float] = field(default_factory=dict)
     fresh: set[str] = field(default_factory=set)
+    unseen: set[str] = field(default_factory=set)
     waiters: list[Waiter] = field(default_factory=list)
     cause: GatewayError | None = None
     steps: list[str] = field(default_factory=list)
@@ -124,8 +126,8 @@ class Run:
         now = time.monotonic()
         leader = self.round is None or not (self._todo or self._under_way)
         if self.round is None or leader:
-            self.round = Round(now, fresh=set(self._memory.unseen))
-            self._memory.unseen.clear()
+            self.round = Round(now, fresh=self._told(), unseen=self._memory.unseen)
+            self._memory.unseen = set()
         waiter = Waiter(module, now, self._clock.time(), deadline, notify, self, self.round, leader)
         self.round.waiters.append(waiter)
         self.trace(f"probing {self._site.name} with module {module.name}")
@@ -136,6 +138,16 @@ class Run:
         self._want(waiter)
         self._finish(waiter)
         return waiter
+
+    def _told(self) -> set[str]:
+        """Return the endpoints of which the gateway has told already, though not in the round that begins.
+
+        Whoever comes first does not use up what was read on: another client, with as little time, may come behind it.
+        """
+        before = self.round.fresh if self.round is not None else ()
+        now, kept = self._clock.monotonic(), self._memory.kept
+        young = {name for name in before if name in kept and now - kept[name].at < ASKED_AGAIN}
+        return young | self._memory.read_on
 
     def _tedapi_ended(self, waiter: Waiter) -> None:
         with self._memory.lock:
@@ -249,8 +261,8 @@ class Run:
             return None
         left = max((waiter.deadline for waiter in self._waiting()), default=0.0) - time.monotonic()
         fitting = (endpoint for endpoint in choice if self._schedule.expected(endpoint) <= left)
-        fresh = self.round.fresh if self.round is not None else ()
-        missing = (endpoint for endpoint in choice if endpoint.name not in fresh)
+        unseen = self.round.unseen if self.round is not None else ()
+        missing = (endpoint for endpoint in choice if endpoint.name not in unseen)
         return next(fitting, next(missing, choice[0]))
 
     def hung(self, endpoint: Endpoint) -> bool:
@@ -283,12 +295,16 @@ class Run:
         with self._memory.lock:
             self._under_way.discard(endpoint.name)
             self._schedule.note(endpoint, error, fetched.duration, now)
+            self._memory.read_on.discard(endpoint.name)
             if kept is not None:
                 self._memory.kept[endpoint.name] = kept
                 if endpoint.name == "status":
                     self._judge_again()
-                fresh = self._memory.unseen if self.round is None else self.round.fresh
-                fresh.add(endpoint.name)
+                if self.round is not None:
+                    self.round.fresh.add(endpoint.name)
+                if not self._waiting():
+                    self._memory.read_on.add(endpoint.name)
+                    self._memory.unseen.add(endpoint.name)
             elif error is not None and not _passes(error):
                 self._memory.kept.pop(endpoint.name, None)
             self._resort(self.round)

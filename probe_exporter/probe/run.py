@@ -75,7 +75,7 @@ class Waiter:
 class Round:
     """The time while clients wait, until the last one leaves or everything has been read.
 
-    ``asked`` are the endpoints that were asked in it and when. ``fresh`` are those of which the gateway has told: in it,
+    ``asked`` are the endpoints that were asked in it and when. ``fresh`` are those of which the gateway told in it,
     or after the answer before had left; ``unseen`` are the latter alone. ``cause`` is the error that left nothing for
     those who waited, None where there was none.
     """

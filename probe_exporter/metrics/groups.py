@@ -1,7 +1,7 @@
 """The catalogue in groups: families that stand together, come from one endpoint and are made of the same readings.
 
 A group is the unit that is filled. What is made of readings that are asked once a minute or less is filled and written
-once, when they arrive, and kept as text until one of them is another: half of all samples.
+once, when they arrive, and kept as text until one of them is another.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def fill(
 class _GroupText:
     """The text of each family of a group, "" where it has no sample, and the readings that all was made of.
 
-    Values take five times the memory of their text.
+    Values would take more memory than their text.
     """
 
     made_of: tuple[object, ...]

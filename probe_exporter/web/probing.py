@@ -109,7 +109,7 @@ class ProbeRunner:
         except RuntimeError as error:  # the system allows no further thread
             self._ended(place)
             raise OverloadedError from error
-        # In the thread of the run: to wake the loop a second time costs as much as an eighth of a request's answer.
+        # It is called in the thread of the run: the loop need not be woken for it.
         run.add_done_callback(lambda _: self._ended(place))
 
     def _ended(self, place: int) -> None:

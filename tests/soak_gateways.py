@@ -1,6 +1,8 @@
-"""Two hundred simulated gateways for the soak, in a process of their own: good, slow, dead and lying ones.
+"""Two hundred simulated gateways for the soak: good, slow, dead and lying ones.
 
-``python -m tests.soak_gateways FILE`` writes a configuration for them, says so, and plays until standard input ends.
+``python -m tests.soak_gateways FILE good`` plays the good ones until standard input ends, after it has written a
+configuration for them and said so; with ``bad`` it plays the others. Lies are long and take a simulator its time, so
+that each kind has a process of its own.
 """
 
 from __future__ import annotations
@@ -28,12 +30,13 @@ _LYING = (
 )
 
 
-def play(file: Path) -> None:
-    """Play until standard input ends."""
+def play(file: Path, kind: str) -> None:
+    """Play the good or the bad ones until standard input ends."""
+    numbers = range(GOOD) if kind == "good" else range(GOOD, GOOD + SLOW + DEAD + LYING)
     loop, certificate = LoopThread(), make_certificate()
     loop.start()
     gateways: dict[str, SimulatedGateway] = {}
-    for number in range(GOOD + SLOW + DEAD + LYING):
+    for number in numbers:
         gateway = SimulatedGateway(LivingSite(seed=number), certificate=certificate, loop=loop)
         gateway.start()
         name = f"good-{number}"
@@ -41,12 +44,12 @@ def play(file: Path) -> None:
             name, gateway.latency = f"slow-{number}", 0.4
         elif GOOD + SLOW <= number < GOOD + SLOW + DEAD:
             name = f"dead-{number}"
-            kind = _DEAD[number % len(_DEAD)]
-            gateway.faults.add(kind, phase=None if kind == "refuse" else "tls")
+            fault = _DEAD[number % len(_DEAD)]
+            gateway.faults.add(fault, phase=None if fault == "refuse" else "tls")
         elif number >= GOOD + SLOW + DEAD:
             name = f"lying-{number}"
-            kind, endpoint = _LYING[number % len(_LYING)]
-            gateway.faults.add(kind, endpoint=endpoint)
+            lie, endpoint = _LYING[number % len(_LYING)]
+            gateway.faults.add(lie, endpoint=endpoint)
         gateways[name] = gateway
     write_config(gateways, file)
     print("ready", flush=True)
@@ -57,4 +60,4 @@ def play(file: Path) -> None:
 
 
 if __name__ == "__main__":
-    play(Path(sys.argv[1]))
+    play(Path(sys.argv[1]), sys.argv[2])

@@ -17,11 +17,12 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.soak_gateways import DEAD, GOOD, LYING, SLOW
 
@@ -199,9 +200,16 @@ def test_soak(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     names += [f"dead-{number}" for number in range(GOOD + SLOW, GOOD + SLOW + DEAD)]
     names += [f"lying-{number}" for number in range(GOOD + SLOW + DEAD, GOOD + SLOW + DEAD + LYING)]
     undisturbed, disturbed = Seen(), Seen()
-    with started("tests.soak_gateways", str(file)) as gateways:
-        assert gateways.stdout is not None
-        assert gateways.stdout.readline() == b"ready\n"
+    parts = [tmp_path / "good.yaml", tmp_path / "bad.yaml"]
+    with ExitStack() as stack:
+        for part in parts:
+            gateways = stack.enter_context(started("tests.soak_gateways", str(part), part.stem))
+            assert gateways.stdout is not None
+            assert gateways.stdout.readline() == b"ready\n"
+        documents = [yaml.safe_load(part.read_text()) for part in parts]
+        file.write_text(
+            yaml.safe_dump({"gateways": {**documents[0]["gateways"], **documents[1]["gateways"]}})
+        )
         listen = f"--web.listen-address=127.0.0.1:{port}"
         with started("probe_exporter", f"--config.file={file}", "serve", listen) as exporter:
             wait_for(port)

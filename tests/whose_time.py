@@ -21,6 +21,9 @@ from tests.test_web import Exporter, served
 INTERVAL = 15.0
 """Seconds by which the clock is turned between two rounds."""
 
+STAGGER = 0.03
+"""Seconds between the clients of two gateways: Prometheus spreads its targets over the interval, too."""
+
 READ = {endpoint.name for endpoint in ENDPOINTS} - {"system_status/grid_faults"}
 """What is asked of a gateway whose system_status carries the list of grid faults."""
 
@@ -137,7 +140,11 @@ def play(cases: list[Case], rounds: int, least: float, **module: Any) -> None:
     with exporter_before(cases, clock, **module) as exporter, ThreadPoolExecutor(len(cases)) as pool:
         for _ in range(rounds):
             began = time.monotonic()
-            for done in [pool.submit(case.ask, exporter) for case in cases]:
+            asked = []
+            for case in cases:
+                asked.append(pool.submit(case.ask, exporter))
+                time.sleep(STAGGER)
+            for done in asked:
                 done.result()
             time.sleep(max(0.0, began + least - time.monotonic()))
             clock.turn(INTERVAL)

@@ -23,7 +23,7 @@ ALONE: Final[dict[Alone, str]] = {
     "lost": "that endpoint",
     "fields": "the spoilt values of that endpoint",
     "whole": "nothing",
-    "repeated": "that endpoint, which is asked twice where its connection was a used one",
+    "repeated": "that endpoint, which is asked twice if its connection was used before",
     "gateway": "everything",
 }
 """What is lost when one endpoint alone is struck."""
@@ -165,18 +165,18 @@ def _verdict(reason: str | None) -> str:
 
 
 _HEAD: Final = """\
-# What the exporter makes of every fault
+# The effect of every fault
 
 Written by `make docs` from the table that the tests hold (`tests/fault_table.py`); do not edit.
 
 Each kind of fault is played by a simulated Powerwall 2 over real TLS: at every endpoint of a probe, at each endpoint
-alone, and at the login alone. Whatever it is, the answer leaves before the deadline, nothing but the paths of the
-list is asked for, and **one login is tried, never two**. `probe_success` and the reason are those of a first probe;
-an endpoint that fails alone costs itself and nothing else.
+alone, and at the login alone. In each case the answer leaves before the deadline, only the paths of the list are
+requested, and **one login is tried, never two**. `probe_success` and the reason are those of a first probe;
+an endpoint that fails alone loses only its own metrics.
 """
 _COLUMNS: Final = (
     "fault",
-    "what it is",
+    "description",
     "everywhere: `probe_success`",
     "data requests",
     "one endpoint alone: lost",

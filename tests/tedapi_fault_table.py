@@ -23,7 +23,7 @@ class TedapiOutcome:
 
 TEDAPI_OUTCOMES: Final[dict[str, TedapiOutcome]] = {
     "key not confirmed": TedapiOutcome(
-        "nobody has switched a Powerwall off and on since the key was registered",
+        "no Powerwall was switched off and on since the key was registered",
         "tedapi_key_pending", "auth", "switch one Powerwall off for 15 s", 60.0,
     ),
     "key unknown": TedapiOutcome(
@@ -50,7 +50,7 @@ TEDAPI_OUTCOMES: Final[dict[str, TedapiOutcome]] = {
     "redirect": TedapiOutcome("302 to elsewhere", "redirect_302", "http", "answers 302"),
     "reset": TedapiOutcome("TCP reset", "reset", "connect", "the connection", 60.0),
     "silence": TedapiOutcome("no answer", "hang", "timeout", "did not answer in time", 60.0),
-    "not HTTP": TedapiOutcome("no HTTP at all", "not_http", "decode", "not HTTP"),
+    "not HTTP": TedapiOutcome("an answer that is not HTTP", "not_http", "decode", "not HTTP"),
     "web page": TedapiOutcome("a web page with 200", "html_200", "decode", "not a signed message"),
     "empty": TedapiOutcome("200 without a body", "empty_200", "decode", "empty"),
     "huge": TedapiOutcome("a body of 400 MB", "huge_body", "decode", "longer than"),

@@ -40,7 +40,7 @@ KINDS: Final[dict[str, FaultKind]] = {
         "one byte a second from the status line on", _ANSWER, wire.drip, keeps_answer=True
     ),
     "endless_headers": FaultKind("a head that does not end", _ANSWER, wire.endless_headers),
-    "not_http": FaultKind("no HTTP at all", _ANSWER, wire.not_http),
+    "not_http": FaultKind("an answer that is not HTTP", _ANSWER, wire.not_http),
     "length_too_long": FaultKind("Content-Length above what comes", _BODY, wire.too_long_length),
     "length_too_short": FaultKind("Content-Length below what comes", _BODY, wire.too_short_length),
     "huge_body": FaultKind("a body of 400 MB", _BODY, wire.huge_body, session=True),

@@ -109,7 +109,7 @@ class TedapiRun:
         self._rest_until = 0.0
         self._refusals = 0
         self.error: GatewayError | None = None
-        """What ended the last run before its end, or the last failure in it; None where all was well."""
+        """The error that ended the last run early, or the last failure in it; None where there was none."""
         self._ran = False
         self._running = False
         self._closed = False

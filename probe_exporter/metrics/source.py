@@ -16,7 +16,7 @@ Reading = TypeVar("Reading")
 
 MINUTE = " Up to 60 s old."
 TEN_MINUTES = " Up to 10 min old."
-"""What the help of a family says of its age: that of an endpoint of the medium and of the slow tier."""
+"""The sentence on age in the help of a family: that of an endpoint of the medium and of the slow tier."""
 
 OWNER_API = "Powerwall 2 and Powerwall+; not Powerwall 3"
 """Where most endpoints are: the owner's API of the gateways before Powerwall 3."""

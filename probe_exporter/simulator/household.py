@@ -88,11 +88,11 @@ class Household:
     site_power: float = 0.0
     solar_power: float = 0.0
     curtailed: bool = False
-    """Whether more sun shines than house and batteries take off the grid."""
+    """True if more sun shines than house and batteries take off the grid."""
     strategy: Strategy | None = None
-    """What the batteries do on the grid; without it they feed the house and store the surplus."""
+    """The strategy of the batteries on the grid; without it they feed the house and store the surplus."""
     appliance: Load | None = None
-    """What comes on top of the house's demand."""
+    """The load on top of the house's demand."""
 
     @classmethod
     def settled(cls, profile: Profile, seed: int, batteries: int) -> Household:

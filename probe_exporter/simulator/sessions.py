@@ -38,7 +38,7 @@ class Sessions:
         self.email = email
         self.lock_after = lock_after
         self.default_refused = False
-        """Whether the right password is refused as a factory default, as by firmware since 24.36."""
+        """True if the right password is refused as a factory default, as by firmware since 24.36."""
         self._missing = EXPIRED if missing_status == 401 else FORBIDDEN
         self._tokens: set[str] = set()
         self._bad = 0

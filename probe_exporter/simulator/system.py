@@ -53,4 +53,4 @@ def refusal(status: int, error: str, message: str) -> SimulatedAnswer:
 
 
 NOT_FOUND: Final = SimulatedAnswer(404, b"404 page not found", TEXT_TYPE)
-"""What a gateway says to a path that its firmware does not have."""
+"""The answer of a gateway to a path that its firmware does not have."""

@@ -150,7 +150,7 @@ class Tedapi:
     private_key: rsa.RSAPrivateKey | None = None
     """A key that was made here and is registered; None where nobody asked for one."""
     asked: list[str] = field(default_factory=list)
-    """What was asked, ``config`` and so on, with ``/`` and the DIN behind it for a follower."""
+    """The documents that were asked, ``config`` and so on, with ``/`` and the DIN behind it for a follower."""
 
     def register(self, key: rsa.RSAPublicKey, state: Key = "verified") -> None:
         """Register a public key, as its owner does with Tesla; ``verified`` once a Powerwall was switched."""

@@ -36,7 +36,7 @@ Handler = Callable[[Request], Awaitable[Answer]]
 TIMEOUT_HEADER: Final = "x-prometheus-scrape-timeout-seconds"
 _READING: Final = ("GET", "HEAD")
 _WITH_ANY_PREFIX: Final = ("/-/healthy", "/-/ready")
-"""What a health check asks: it comes past the proxy that knows of --web.route-prefix."""
+"""The paths of health checks: they come past the proxy that knows of --web.route-prefix."""
 _GATEWAY_PAGES: Final = "/gateways/"
 _FLEET_SECONDS: Final = 1.0
 """How long the page of the fleet is given again: it takes a tenth of a second at 5,000 gateways."""

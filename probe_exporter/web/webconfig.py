@@ -127,7 +127,7 @@ class WebConfigFile:
         return WebSettings()
 
     def _section(self, place: Place, given: Value, known: set[str] | None) -> dict[str, Value] | None:
-        """A mapping, and a mistake for each key in it that is not known; None where it is no mapping."""
+        """A mapping, and a mistake for each key in it that is not known; None where it is not a mapping."""
         if not isinstance(given, dict):
             empty = "is empty; write {} where that is meant, or remove the line"
             self._notes.add(place, empty if given == "" else "must be a mapping")

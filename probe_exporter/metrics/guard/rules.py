@@ -41,7 +41,7 @@ SOURCES: Final[Mapping[Key, tuple[Key, ...]]] = {
     )
     for derived in _SUMS
 }
-"""What the gateway derives from what: the load is site + battery + solar, each import less its export."""
+"""The derivation of counters by the gateway: the load is site + battery + solar, each import less its export."""
 
 
 def opposite(key: Key) -> Key | None:

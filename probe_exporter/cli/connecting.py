@@ -8,7 +8,7 @@ from typing import Final
 from probe_exporter.config import Config, GatewayConfig
 
 _ASKED: Final = "meters/aggregates"
-"""The endpoints that are read with the session: every model and firmware has it, and none shows it without."""
+"""The endpoint that is read with the session: every model and firmware has it, and none shows it without."""
 
 
 def try_connection(config: Config, name: str, timeout: float) -> str:

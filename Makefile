@@ -13,9 +13,9 @@ help: ## list the targets
 
 run: $(VENV)/.installed ## three simulated gateways and the exporter on :9871; CONFIG=file serves real gateways
 ifdef CONFIG
-	@exec $(BIN)/probe_exporter --config.file="$(CONFIG)" serve
+	@exec $(BIN)/probe_exporter --config.file="$(CONFIG)" serve $(ARGS)
 else
-	@exec $(BIN)/probe_exporter simulate --gateways 3 --serve
+	@exec $(BIN)/probe_exporter simulate --gateways 3 --serve $(ARGS)
 endif
 
 test: $(VENV)/.installed-dev ## the tests, without the slow ones

@@ -182,6 +182,16 @@ def test_a_simulation_on_a_port_that_is_taken() -> None:
     assert "choose another --port" in ended.stderr
 
 
+def test_a_simulation_whose_exporter_cannot_listen_prints_the_error_alone() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        ended = run_program("simulate", "--gateways", "1", "--serve", "--web.listen-address", address)
+    assert (ended.code, ended.stdout) == (1, "")
+    assert ended.stderr == (
+        f"cannot listen on {address}: address already in use; choose another address with --web.listen-address\n"
+    )
+
+
 def test_a_port_that_is_taken_is_one_line(tmp_path: Path) -> None:
     file = tmp_path / "probe_exporter.yaml"
     file.write_text(f"gateways: {{home: {{tls_fingerprint: 'sha256:{'0' * 64}'}}}}\n")

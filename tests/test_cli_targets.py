@@ -229,6 +229,17 @@ def test_fetchcert_without_a_file_prints_what_to_paste(
     assert "UTC" in result.stdout
 
 
+def test_fetchcert_gives_no_advice_on_a_certificate_that_is_pinned(
+    folder: Folder, gateways: dict[str, SimulatedGateway]
+) -> None:
+    pin = f"tls_fingerprint: sha256:{gateways['home'].certificate.sha256}"
+    folder.add("home", gateways["home"].address, pin)
+    result = folder.run("fetchcert")
+    assert (result.code, result.stdout.splitlines()[0]) == (0, "home: the same as tls_fingerprint")
+    assert "BEGIN CERTIFICATE" not in result.stdout
+    assert "To trust" not in result.stdout
+
+
 def test_fetchcert_saves_and_keeps(folder: Folder, gateways: dict[str, SimulatedGateway]) -> None:
     folder.add("home", gateways["home"].address, "tls_cert_file: certs/home.pem")
     result = folder.run("fetchcert")

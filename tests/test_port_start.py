@@ -146,7 +146,7 @@ def test_a_port_that_is_taken_may_be_free_at_the_next_start(tmp_path: Path) -> N
         port = taken.getsockname()[1]
         code, log = refused(tmp_path, "--web.listen-address", f"127.0.0.1:{port}")
     assert code == 1
-    assert f"cannot listen on 127.0.0.1:{port}: address already in use" in log
+    assert f"cannot listen on 127.0.0.1:{port}: address already in use; choose another address with" in log
     assert "--web.listen-address" in log
     assert "serving" not in log
 

@@ -45,8 +45,8 @@ def fetchcert(
     """Save the certificate of gateways to their tls_cert_file.
 
     Shows subject, expiry and SHA-256, also for an address that TEDAPI has of its own. Nothing is sent to a gateway,
-    and no password is needed. A gateway without tls_cert_file gets its certificate printed, with the tls_fingerprint:
-    line to paste into the configuration.
+    and no password is needed. A gateway with neither tls_cert_file nor tls_fingerprint gets its certificate
+    printed, with the tls_fingerprint: line to paste into the configuration.
     """
     settings.start_logging("error")
     config = settings.load(without_secrets=True)
@@ -112,7 +112,7 @@ def _fetch(gateway: GatewayConfig, timeout: float, force: bool) -> ShownCertific
         subject,
         expires,
         sha256.hex(),
-        _paste(der, sha256, gateway) if file is None else "",
+        "" if same or file is not None else _paste(der, sha256, gateway),
     )
 
 

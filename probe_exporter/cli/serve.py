@@ -152,12 +152,17 @@ def _check(settings: Settings, web_config_file: Path | None) -> None:
 
 
 def run(
-    settings: Settings, options: WebOptions, *, auto_reload: bool = False, in_rounds: bool = False
+    settings: Settings,
+    options: WebOptions,
+    *,
+    auto_reload: bool = False,
+    in_rounds: bool = False,
+    welcome: str | None = None,
 ) -> None:
     """Serve until a signal ends it; what ``options`` leave open comes from the configuration.
 
-    ``in_rounds`` probes the gateways without being asked. Raises ConfigurationError, and Unavailable if the port is not
-    available now.
+    ``in_rounds`` probes the gateways without being asked; ``welcome`` is printed once the port is open. Raises
+    ConfigurationError, and Unavailable if the port is not available now.
     """
     from probe_exporter.cli.reloading import FileWatch, Reloader
     from probe_exporter.cli.rounds import Rounds
@@ -197,6 +202,8 @@ def run(
             "address": " ".join(server.addresses),
         }
         _log.info("serving", extra=extra)
+        if welcome is not None:
+            click.echo(welcome)
         if auto_reload:
             watch.start()
         if in_rounds:

@@ -132,10 +132,11 @@ def simulate(
         # Not the user's own state: what was known of simulated gateways is wrong when they start again.
         farm.write_config(path, state_directory=folder / "state", **_home_of(scenario))
         signal.signal(signal.SIGUSR1, lambda *_: _toggle_grid(farm.gateways))
-        click.echo(_welcome(farm.gateways, path, listen_address if serving else None))
+        welcome = _welcome(farm.gateways, path, listen_address if serving else None)
         if serving:
-            _serve(settings, path, listen_address)
+            _serve(settings, path, listen_address, welcome)
         else:
+            click.echo(welcome)
             _wait()
 
 
@@ -249,7 +250,8 @@ def _break_tedapi(gateway: SimulatedGateway, kind: str) -> None:
 
 
 def _welcome(sites: dict[str, SimulatedGateway], path: Path, listen_address: str | None) -> str:
-    lines = [f"{len(sites)} simulated gateways; their configuration is {path}", *_shown(sites), ""]
+    gateways = "1 simulated gateway; its" if len(sites) == 1 else f"{len(sites)} simulated gateways; their"
+    lines = [f"{gateways} configuration is {path}", *_shown(sites), ""]
     first = next(iter(sites))
     if listen_address is None:
         program = f"probe_exporter --config.file={path}"
@@ -271,14 +273,14 @@ def _shown(sites: dict[str, SimulatedGateway], limit: int = 10) -> Sequence[str]
     return shown if len(sites) <= limit else [*shown, f"  … and {len(sites) - limit} more"]
 
 
-def _serve(settings: Settings, path: Path, listen_address: str) -> None:
+def _serve(settings: Settings, path: Path, listen_address: str, welcome: str) -> None:
     from dataclasses import replace
 
     from probe_exporter.cli import serve
     from probe_exporter.web import WebOptions
 
     options = WebOptions(listen_addresses=(listen_address,))
-    serve.run(replace(settings, config_file=path), options, in_rounds=True)
+    serve.run(replace(settings, config_file=path), options, in_rounds=True, welcome=welcome)
 
 
 def _wait() -> None:

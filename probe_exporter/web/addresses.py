@@ -52,7 +52,8 @@ def _listener(address: str) -> socket.socket:
     try:
         return _open(host.strip("[]"), int(port))
     except OSError as error:
-        words = error.strerror or str(error)
+        # `create_server` adds the address to the words of the system.
+        words = (error.strerror or str(error)).partition(" (while ")[0]
         if error.errno in _NEVER:
             raise _unusable(address, f"cannot be listened on: {words.lower()}") from error
         raise OSError(error.errno, words, address) from error

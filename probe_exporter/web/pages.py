@@ -81,8 +81,8 @@ def _clock(moment: float) -> str:
 
 
 def _beginning(day: Today) -> str:
-    """Return the time of day at which a day's energies begin, in the zone of the gateway."""
-    return f"{datetime.fromtimestamp(day.since, day.zone):%H:%M}"
+    """Return the time of day at which a day's energies begin, in the zone of the gateway, with the zone's name."""
+    return f"{datetime.fromtimestamp(day.since, timezone.utc).astimezone(day.zone):%H:%M %Z}"
 
 
 def _style(state: str) -> str:

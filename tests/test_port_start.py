@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import http.client
+import itertools
 import os
 import resource
 import signal
@@ -71,12 +72,16 @@ def test_sighup_ends_a_command_that_cannot_reload() -> None:
 
 def test_a_storm_of_sighups_is_one_reload(tmp_path: Path) -> None:
     with serving(tmp_path) as running:
+        sent = []
         for _ in range(300):
             running.process.send_signal(signal.SIGHUP)
+            sent.append(time.monotonic())
             time.sleep(0.002)
         wait(lambda: RELOADED in running.log, "the reload")
         time.sleep(0.5)
-        assert running.log.count(RELOADED) == 1
+        # On a busy machine the storm itself may pause for longer than the quiet that a reload waits for.
+        pauses = sum(after - before > 0.1 for before, after in itertools.pairwise(sent))
+        assert running.log.count(RELOADED) <= 1 + pauses
 
 
 def test_the_port_answers_while_a_large_configuration_is_read(tmp_path: Path) -> None:

@@ -319,7 +319,7 @@ class TestLife:
             for client in clients:
                 client.sock.close()
         gc.collect()
-        assert threading.active_count() == threads
+        assert threading.active_count() <= threads, "those of earlier tests may have ended meanwhile"
         assert len(os.listdir("/proc/self/fd")) == files
 
     def test_starts_again_at_its_port(self) -> None:

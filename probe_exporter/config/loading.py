@@ -20,7 +20,6 @@ from probe_exporter.config.conflicts import note_conflicts, warn_of_tariffs
 from probe_exporter.config.environment import ADDRESS, environment_source
 from probe_exporter.config.gateway_files import GatewayFiles
 from probe_exporter.config.schema import (
-    COLLECTORS,
     DEFAULT_EMAIL,
     DEFAULT_MODULE,
     Access,
@@ -44,23 +43,8 @@ from probe_exporter.config.sources import (
 from probe_exporter.config.tariff_section import WrittenTariff
 from probe_exporter.config.tedapi_access import TedapiReader
 from probe_exporter.config.tedapi_section import TedapiPart
-from probe_exporter.config.values import Address
 from probe_exporter.errors import ConfigurationError, Mistake
 from probe_exporter.tariffs import Tariff
-
-__all__ = [
-    "COLLECTORS",
-    "DEFAULT_EMAIL",
-    "DEFAULT_MODULE",
-    "Address",
-    "Config",
-    "GatewayConfig",
-    "Module",
-    "Pin",
-    "WebConfig",
-    "find_config",
-    "load_config",
-]
 
 FILE_NAMES = ("probe_exporter.yaml", "powerwall_exporter.yaml")
 SYSTEM_DIRECTORY = Path("/etc/probe_exporter")

@@ -59,8 +59,9 @@ def find(settings: Settings, network: str | None, port: int, timeout: float, sty
     elif found:
         rows = [(one.address, one.expires, one.sha256, one.subject) for one in found]
         click.echo(aligned([("ADDRESS", "EXPIRES", "SHA-256", "SUBJECT"), *rows]), nl=False)
+    places = "1 address" if len(addresses) == 1 else f"{len(addresses)} addresses"
     noun = "gateway" if len(found) == 1 else "gateways"
-    click.echo(f"{len(addresses)} addresses: {len(found)} {noun} found", err=True)
+    click.echo(f"{places}: {len(found)} {noun} found", err=True)
     return 0 if found else 1
 
 

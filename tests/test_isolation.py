@@ -71,6 +71,7 @@ def test_running_out_of_a_clients_time_is_no_verdict() -> None:
         assert get(exporter, 8.0).up == READ
 
 
+@pytest.mark.slow
 def test_who_comes_first_does_not_use_up_what_was_read_on() -> None:
     clock = TurnedClock()
     home = configs.gateway

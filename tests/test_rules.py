@@ -285,6 +285,7 @@ def test_it_fires_and_a_gap_while_pending_does_not_reset_it(alert: str, case: Ca
     run([group(alert, case, case.bad, True, middle, case.minutes)], tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("alert", "case"), CASES.items(), ids=CASES)
 def test_it_is_silent_while_all_is_well_and_through_a_drop_of_a_minute(
     alert: str, case: Case, tmp_path: Path
@@ -351,6 +352,7 @@ def test_one_broken_site_raises_one_alert(reason: str, alert: str, tmp_path: Pat
     run([{"interval": "1m", "input_series": inputs, "promql_expr_test": tests}], tmp_path)
 
 
+@pytest.mark.slow
 def test_a_moment_is_not_enough(tmp_path: Path) -> None:
     """An alert that waits is silent where its condition lasts for a minute only."""
     groups = []

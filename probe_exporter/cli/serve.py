@@ -170,8 +170,7 @@ def run(
     from probe_exporter.fleet import Fleet
     from probe_exporter.probe import Prober
     from probe_exporter.telemetry import Telemetry
-    from probe_exporter.web import create_app
-    from probe_exporter.web import serve as serve_web
+    from probe_exporter.web import create_app, leave
 
     # Python opens a file for it at the first connection, and by then there may be no descriptor.
     codecs.lookup("idna")
@@ -208,11 +207,13 @@ def run(
             watch.start()
         if in_rounds:
             rounds.start()
-        serve_web(server)
+        server.run()
     finally:
         watch.end()
         rounds.end()
         fleet.close()
+    _log.info("stopped")
+    leave(server)
 
 
 def _open(application: Application, options: WebOptions) -> Server:

@@ -133,9 +133,8 @@ class Server:
         await asyncio.sleep(0)
 
 
-def serve(server: Server) -> None:
-    """Serve until SIGTERM or SIGINT. A thread that is stuck, in a name lookup say, does not hold the exit."""
-    server.run()
+def leave(server: Server) -> None:
+    """End the process with exit code 0 where a thread is stuck, in a name lookup for example: it holds no exit."""
     if server.busy:
         logging.shutdown()
         os._exit(0)

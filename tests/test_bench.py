@@ -152,6 +152,7 @@ def test_a_failed_scrape_has_no_samples() -> None:
     assert not Scrape(1.0, 200, b"# EOF\n").good
 
 
+@pytest.mark.slow
 def test_the_report_says_what_was_measured_and_where(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["--quick", "rendering", "--output", str(tmp_path)])
     assert result.exit_code == 0, result.output

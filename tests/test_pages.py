@@ -186,6 +186,7 @@ def test_the_power_flow_has_words_beside_colours(browser: Browser, exporter: Exp
     assert re.findall(r">\d+(?:\.\d+)? k?W<", drawing[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["/", "/gateways/home"])
 def test_colours_follow_the_readers_wish(browser: Browser, exporter: Exporter, path: str) -> None:
     light = browser.picture(url(exporter, path), width=600).brightness()

@@ -395,6 +395,7 @@ RECORDINGS: dict[str, float] = {
 }
 
 
+@pytest.mark.slow
 def test_recordings_by_hand(tmp_path: Path) -> None:
     own = [group for group in GROUPS if group["name"] in ("powerwall_energy", "powerwall_battery")]
     assert list(RECORDINGS) == [rule["record"] for group in own for rule in group["rules"]]

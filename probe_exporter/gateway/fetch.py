@@ -13,21 +13,18 @@ import select
 import time
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from probe_exporter.clock import Clock
 from probe_exporter.errors import ConnectError, DeadlineError, GatewayError
 from probe_exporter.gateway.endpoints import Endpoint
 from probe_exporter.gateway.exchange import Demand, Exchange, Fetched, Limits, telltale
-from probe_exporter.gateway.transport import Connection
+from probe_exporter.gateway.transport import LONGEST_POLL, Connection
 from probe_exporter.gateway.wire import HttpAnswer
 from probe_exporter.telemetry import Telemetry
 
 if TYPE_CHECKING:
     from probe_exporter.gateway.client import Gateway
-
-_LONGEST_POLL: Final = 3600.0
-"""Seconds that one call of poll may last: the system takes no absurd ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +62,7 @@ class Fetch:
 
     @property
     def logging_in(self) -> bool:
-        """Return True while a login is under way."""
+        """Return True while a login is under way: then nothing but public endpoints may be asked."""
         return self._login is not None
 
     def wake(self) -> None:
@@ -132,7 +129,7 @@ class Fetch:
 
         A login, which is never sent twice, and a second try get a fresh one: a gateway may close a used one meanwhile.
         """
-        second_try = bool(self._again) and self._again[0].revived and not self._waits_for_login
+        second_try = bool(self._again) and self._again[0].revived and not self.logging_in
         connection = self._gateway.idle_connection(fresh=self._login_due() or second_try)
         if connection is not None or self._gateway.dialling:
             return connection
@@ -157,11 +154,11 @@ class Fetch:
             if self._login_due():
                 self._log_in(connection, limits)
                 continue
-            if self._again and not self._waits_for_login:
+            if self._again and not self.logging_in:
                 again = self._again.popleft()
                 self._send(again, connection, limits)
                 continue
-            endpoint = self._demand.next(self._waits_for_login, self._hung_under_way)
+            endpoint = self._demand.next(self.logging_in, self._hung_under_way)
             if endpoint is None:
                 self._gateway.put_back(connection)
                 return
@@ -178,16 +175,11 @@ class Fetch:
             return True
         if self._login is not None and time.monotonic() < limits.public_from:
             return False
-        waits = self._waits_for_login
+        waits = self.logging_in
         return bool(self._again and not waits) or self._demand.pending(waits, self._hung_under_way)
 
     def _login_due(self) -> bool:
         return self._login is None and self._session.login_due()
-
-    @property
-    def _waits_for_login(self) -> bool:
-        """Return True while nothing but public endpoints may be asked."""
-        return self._login is not None
 
     @property
     def _hung_under_way(self) -> bool:
@@ -245,7 +237,7 @@ class Fetch:
                 moments.append(self._retry_at)
             if self._login is not None and limits.public_from > now:
                 moments.append(limits.public_from)
-        timeout = min(max(0.0, min(moments) - now), _LONGEST_POLL) * 1000 if moments else None
+        timeout = min(max(0.0, min(moments) - now), LONGEST_POLL) * 1000 if moments else None
         ended = []
         for descriptor, _ in self._poller.poll(timeout):
             if descriptor == self._waker:

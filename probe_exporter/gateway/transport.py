@@ -35,7 +35,7 @@ _READ_SIZE: Final = 1 << 14
 _MAX_REPLIES: Final = 1 << 16
 """Bytes of TLS's own replies that may wait for a gateway that asks for them and does not read them."""
 
-_LONGEST_POLL: Final = 3600.0
+LONGEST_POLL: Final = 3600.0
 """Seconds that one call of poll may last: the system takes no absurd ones."""
 
 
@@ -171,7 +171,7 @@ class Connection:
     def _wait(self, deadline: float, event: int) -> None:
         poller = select.poll()
         poller.register(self._sock, event)
-        left = min(deadline - time.monotonic(), _LONGEST_POLL)
+        left = min(deadline - time.monotonic(), LONGEST_POLL)
         if left <= 0.0 or not poller.poll(left * 1000):
             raise TimeoutError
 

@@ -8,8 +8,8 @@ from probe_exporter.probe.memory import Kept, Memory
 from probe_exporter.probe.patience import LONGEST_PROBE, probe_deadline
 from probe_exporter.probe.prober import Prober
 from probe_exporter.probe.result import PastProbe, ProbeResult
-from probe_exporter.probe.run import Waiter
 from probe_exporter.probe.site import Site
+from probe_exporter.probe.waiting import Waiter
 
 __all__ = [
     "LONGEST_PROBE",

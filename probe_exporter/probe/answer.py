@@ -24,9 +24,9 @@ from probe_exporter.metrics.groups import FamilyGroup, groups_of
 from probe_exporter.metrics.probe import EndpointOutcome, Verdict, probe_metrics
 from probe_exporter.probe.memory import Kept, Memory
 from probe_exporter.probe.result import ProbeResult, Word
-from probe_exporter.probe.run import Round, Waiter
 from probe_exporter.probe.site import Site
 from probe_exporter.probe.tedapi import TedapiSide, elapsed
+from probe_exporter.probe.waiting import Round, Waiter
 from probe_exporter.readings import ATTRIBUTES, Readings, without_names
 
 _LOGIN_OPEN: Final = "the gateway has not answered the login yet"

@@ -17,9 +17,10 @@ from probe_exporter.metrics.tariff import zone_of
 from probe_exporter.probe.answer import answer_without_run, make_answer
 from probe_exporter.probe.patience import LONGEST_PROBE
 from probe_exporter.probe.result import PastProbe, ProbeResult
-from probe_exporter.probe.run import Run, Waiter, place_of
+from probe_exporter.probe.run import Run, place_of
 from probe_exporter.probe.site import Site
 from probe_exporter.probe.today import today
+from probe_exporter.probe.waiting import Waiter
 from probe_exporter.telemetry import Telemetry
 
 log = logging.getLogger(__name__)

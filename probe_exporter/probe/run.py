@@ -11,7 +11,7 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Final
 
 from probe_exporter.clock import Clock
@@ -33,6 +33,7 @@ from probe_exporter.metrics import COUNTERS
 from probe_exporter.metrics.guard import counters
 from probe_exporter.probe.memory import Kept
 from probe_exporter.probe.site import Site
+from probe_exporter.probe.waiting import Round, Waiter
 from probe_exporter.readings import ATTRIBUTES, Readings, read
 
 log = logging.getLogger(__name__)
@@ -47,46 +48,6 @@ _MOST_STEPS: Final = 500
 """Steps of a round that are told: clients without patience may come to it by thousands."""
 
 _WITH_COUNTERS: Final = {family.endpoint for family in COUNTERS}
-
-
-@dataclass(slots=True, eq=False)
-class Waiter:
-    """A client that waits. Times are in seconds of `time.monotonic`; ``started`` in Unix seconds.
-
-    ``wants`` are the endpoints that are still to be read for it; ``notify`` is called, in the thread of the run, when
-    there are none left. ``leader`` is true for the client that began the round.
-    ``tedapi`` is true while it waits for a run of TEDAPI as well.
-    """
-
-    module: Module
-    arrived: float
-    started: float
-    deadline: float
-    notify: Callable[[], None]
-    run: Run
-    round: Round
-    leader: bool
-    wants: set[str] = field(default_factory=set)
-    tedapi: bool = False
-    done: bool = False
-
-
-@dataclass(slots=True, eq=False)
-class Round:
-    """The time while clients wait, until the last one leaves or everything has been read.
-
-    ``asked`` are the endpoints that were asked in it and when. ``fresh`` are those of which the gateway told in it,
-    or after the answer before had left; ``unseen`` are the latter alone. ``cause`` is the error that left nothing for
-    those who waited, None where there was none.
-    """
-
-    begun: float
-    asked: dict[str, float] = field(default_factory=dict)
-    fresh: set[str] = field(default_factory=set)
-    unseen: set[str] = field(default_factory=set)
-    waiters: list[Waiter] = field(default_factory=list)
-    cause: GatewayError | None = None
-    steps: list[str] = field(default_factory=list)
 
 
 class Run:

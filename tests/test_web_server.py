@@ -243,6 +243,7 @@ def test_connections_above_the_cap_are_refused(monkeypatch: pytest.MonkeyPatch) 
         served(Fleet(configs.config(configs.gateway()), telemetry), telemetry) as running,
         ExitStack() as stack,
     ):
+        time.sleep(0.3)  # the connection that looked whether the port is open has ended by then
         clients = [
             stack.enter_context(socket.create_connection(("127.0.0.1", running.port), 5.0)) for _ in range(5)
         ]

@@ -122,6 +122,30 @@ def test_a_wrong_command_line_is_exit_2(arguments: list[str]) -> None:
     assert result.stderr.count("\n") <= 4
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--config.file=", "check"],
+        ["check", "--config.file", ""],
+        ["--web.config.file="],
+        ["simulate", "--write="],
+        ["record", "home", ""],
+    ],
+)
+def test_an_empty_name_of_a_file_is_not_the_current_directory(arguments: list[str], tmp_path: Path) -> None:
+    result = call(*arguments, folder=tmp_path)
+    assert result.returncode == 2
+    assert re.search(r"Error: Invalid value for '(--\S+|FILE)'.*: it is empty; name a file\n$", result.stderr)
+
+
+def test_a_variable_that_is_set_to_nothing_names_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "probe_exporter.yaml").write_text("gateways: {192.0.2.1: }")
+    monkeypatch.setenv("PROBE_EXPORTER_CONFIG_FILE", "")
+    assert "OK: 1 gateway" in call("check", folder=tmp_path).stdout
+
+
 @pytest.mark.parametrize("arguments", [[], ["probe"], ["check"], ["fetchcert"], ["--fetchcert"]])
 def test_no_configuration_is_one_line_and_exit_2(arguments: list[str], tmp_path: Path) -> None:
     result = call(*arguments, folder=tmp_path)

@@ -16,7 +16,7 @@ from typing import Final
 import click
 
 from probe_exporter import __version__
-from probe_exporter.cli.options import LEVELS, STYLES, Settings, from_environment, take_environment
+from probe_exporter.cli.options import LEVELS, STYLES, FilePath, Settings, from_environment, take_environment
 
 COMMANDS: Final = {
     "serve": "serve",
@@ -113,7 +113,7 @@ def _show_version(ctx: click.Context, parameter: click.Parameter, wanted: bool) 
     "--config.file",
     "config_file",
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=FilePath(),
     help="The configuration file. Without it: probe_exporter.yaml, then powerwall_exporter.yaml, in the current "
     "directory, the directory of the program and /etc/probe_exporter.",
 )

@@ -42,6 +42,19 @@ class Refusal(click.ClickException):
         click.echo(self.message, err=True, file=file)
 
 
+class FilePath(click.Path):
+    """The path of a file. An empty one is refused: as a Path it would be the current directory."""
+
+    def __init__(self, *, dir_okay: bool = True) -> None:
+        super().__init__(path_type=Path, dir_okay=dir_okay)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path. Fails for an empty one."""
+        if value == "":
+            self.fail("it is empty; name a file", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 def duration_option(name: str, default: str | None, description: str) -> Callable[[Command], Command]:
     """An option that takes a Go duration (``1m20s``) or a number of seconds, and gives seconds."""
     return click.option(

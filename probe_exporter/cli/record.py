@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from probe_exporter import __version__
-from probe_exporter.cli.options import Refusal, Settings, choose_targets, complete_target, duration_option
+from probe_exporter.cli.options import (
+    FilePath,
+    Refusal,
+    Settings,
+    choose_targets,
+    complete_target,
+    duration_option,
+)
 from probe_exporter.cli.tedapi_record import read_tedapi, record_tedapi
 from probe_exporter.errors import GatewayError
 from probe_exporter.files import read_regular, write_whole
@@ -29,7 +36,7 @@ _MAX_SIZE: Final = 32 << 20
 
 @click.command()
 @click.argument("target", shell_complete=complete_target)
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("file", type=FilePath(dir_okay=False))
 @duration_option("--timeout", "60s", "Time limit of all requests together.")
 @click.option("--force", is_flag=True, help="Replace a FILE that exists.")
 @click.pass_obj

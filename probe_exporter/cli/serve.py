@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from probe_exporter.cli.options import Refusal, Settings, from_environment
+from probe_exporter.cli.options import FilePath, Refusal, Settings, from_environment
 
 if TYPE_CHECKING:
     from probe_exporter.config import Config
@@ -71,7 +71,7 @@ def _checked(ctx: click.Context, parameter: click.Parameter, parse: Callable[[st
     "--web.config.file",
     "web_config_file",
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=FilePath(),
     help="TLS, basic auth and headers of this port, in the format of Prometheus' exporter-toolkit.",
 )
 @click.option(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 
-from probe_exporter.cli.options import Refusal, Settings, duration_option
+from probe_exporter.cli.options import FilePath, Refusal, Settings, duration_option
 from probe_exporter.files import read_regular
 from probe_exporter.tedapi.queries import extra_installed
 
@@ -78,7 +78,7 @@ _SCENARIOS: Final[dict[str, tuple[ProfileName, ...]]] = {
 @click.option(
     "--write",
     metavar="FILE",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FilePath(dir_okay=False),
     help="File for the configuration. Default: a file in a temporary directory, which is removed at the end.",
 )
 @click.option(

@@ -123,6 +123,30 @@ def test_a_wrong_command_line_is_exit_2(arguments: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["chek"], "Error: No such command 'chek'. Did you mean 'check'?\n"),
+        (["fetch-cert", "home"], "Error: No such command 'fetch-cert'. Did you mean 'fetchcert'?\n"),
+        (["xyzzy"], "Error: No such command 'xyzzy'.\n"),
+        (["probe", "--formt=json"], "Error: No such option '--formt'. Did you mean '--format'?\n"),
+        (
+            ["probe", "--confi.file=x"],
+            "Error: No such option '--confi.file'. Did you mean '--config.file'?\n",
+        ),
+        (["--xyzzy"], "Error: No such option '--xyzzy'.\n"),
+    ],
+)
+def test_a_misspelt_word_of_the_command_line_is_told_the_nearest(arguments: list[str], expected: str) -> None:
+    result = call(*arguments)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.endswith(expected)
+
+
+def test_a_misspelt_option_of_the_group_is_told_although_serve_has_like_ones() -> None:
+    assert "'--config.file'" in call("--config.fil=x.yaml").stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
     "arguments",
     [
         ["--config.file=", "check"],

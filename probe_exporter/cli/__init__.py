@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Iterable
 from importlib import import_module
 from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 
@@ -48,6 +49,25 @@ class LazyGroup(click.Group):
         command: click.Command = getattr(module, cmd_name)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command as click does; for a name that is not one, name the nearest."""
+        if args[0] not in COMMANDS and not ctx.resilient_parsing:
+            near = _nearest(args[0], COMMANDS)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            ctx.fail(f"No such command {args[0]!r}.{hint}")
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; an option that it does not know may be a misspelt one of the group."""
+        try:
+            return super().invoke(ctx)
+        except click.NoSuchOption as error:
+            known = {*_options(self, ctx), *(error.possibilities or ())}
+            near = _nearest(error.option_name, known)
+            raise click.NoSuchOption(error.option_name, possibilities=near, ctx=error.ctx) from None
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the arguments as click does, after `arranged`."""
         return super().parse_args(ctx, self.arranged(ctx, args))
@@ -69,6 +89,13 @@ class LazyGroup(click.Group):
             return args
         moved, others = _sorted_out(rest[1:], own, _options(command, ctx))
         return [*before, *moved, rest[0], *others]
+
+
+def _nearest(word: str, known: Iterable[str]) -> list[str]:
+    """Return the words that are most like a misspelt one, the nearest first."""
+    from difflib import get_close_matches
+
+    return get_close_matches(word, list(known))
 
 
 def _options(command: click.Command, ctx: click.Context) -> dict[str, bool]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -227,6 +228,21 @@ def test_config_check_looks_at_the_web_configuration_too(run, tmp_path: Path) ->
     result = run("serve", "--config.check", "--web.config.file=web.yaml")
     assert result.code == 2
     assert "web.yaml" in result.stderr
+
+
+def test_simulate_serves_where_its_own_option_says(tmp_path: Path) -> None:
+    """A variable of ``serve`` is of no other command, not of one that serves as well; the help says so."""
+    port, other = free_port(), free_port()
+    arguments = ["simulate", "--gateways=1", "--serve", f"--web.listen-address=127.0.0.1:{port}"]
+    variables = {"PROBE_EXPORTER_WEB_LISTEN_ADDRESS": f"127.0.0.1:{other}"}
+    with serving(tmp_path, *arguments, **variables) as (_, process):
+        get(f"http://127.0.0.1:{port}/-/healthy")
+        with pytest.raises(OSError):
+            socket.create_connection(("127.0.0.1", other), 1.0)
+        end(process, signal.SIGTERM)
+    assert "variables of the command serve are not read here" in " ".join(
+        run_program("simulate", "--help").stdout.split()
+    )
 
 
 # Variables in values

@@ -93,7 +93,7 @@ _SCENARIOS: Final[dict[str, tuple[ProfileName, ...]]] = {
     metavar="ADDR",
     default=":9871",
     show_default=True,
-    help="For --serve.",
+    help="For --serve; the variables of the command serve are not read here.",
 )
 @click.pass_obj
 def simulate(

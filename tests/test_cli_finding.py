@@ -73,6 +73,19 @@ def test_find_as_json_and_without_a_gateway(gateways: dict[str, SimulatedGateway
     assert (nothing.code, nothing.stdout) == (1, "")
 
 
+def test_find_looks_at_a_bare_address_alone(gateways: dict[str, SimulatedGateway]) -> None:
+    ended = run_program("find", "127.0.0.9", "--port", str(gateways["site-9"].port))
+    assert (ended.code, ended.stderr) == (0, "1 address: 1 gateway found\n")
+
+
+def test_find_without_a_network_looks_at_the_24_of_its_own_address(
+    gateways: dict[str, SimulatedGateway], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("probe_exporter.cli.find._SOMEWHERE", ("127.0.0.77", 9))
+    ended = run_program("find", "--port", str(gateways["site-9"].port))
+    assert (ended.code, ended.stderr) == (0, "254 addresses: 2 gateways found\n")
+
+
 @pytest.mark.parametrize(
     ("network", "message"),
     [

@@ -38,9 +38,10 @@ _SOMEWHERE: Final = ("192.0.2.1", 9)
 def find(settings: Settings, network: str | None, port: int, timeout: float, style: str) -> int:
     """Look for gateways on a private IPv4 NETWORK, such as 192.168.1.0/24.
 
-    Without one: the 256 addresses around this machine's own. At most 32 addresses are looked at at a time. Each gets
-    a TLS handshake and nothing else; a gateway is known by the certificate that it shows. No configuration is needed.
-    The exit code is 1 where no gateway was found.
+    Without one: the /24 of this machine's own address, whatever the size of its network. An address without a size
+    is looked at alone. At most 32 addresses are looked at at a time. Each gets a TLS handshake and nothing else; a
+    gateway is known by the certificate that it shows. No configuration is needed. The exit code is 1 where no gateway
+    was found.
     """
     settings.start_logging("error")
     addresses = _addresses(network)

@@ -1,7 +1,8 @@
 """The physics of a site: sun, house, batteries and grid, stepped through time without losing a watt-hour.
 
-Powers are W and hold for one step; counters are Wh and are the integrals of those powers. Site power counts from
-the grid, battery power is positive while discharging, solar power is production, load = site + battery + solar.
+Powers are whole W, as a gateway gives them, and hold for one step; counters are Wh and are the integrals of those
+powers. Site power counts from the grid, battery power is positive while discharging, solar power is production,
+load = site + battery + solar.
 """
 
 from __future__ import annotations
@@ -156,8 +157,8 @@ class Household:
     def step(self, moment: float, seconds: float) -> None:
         """Move on by ``seconds`` that lie around the Unix time ``moment``."""
         hours = seconds / 3600.0
-        wanted = self.demand(moment) + (0.0 if self.appliance is None else self.appliance(moment))
-        sun = self.sunshine(moment)
+        wanted = _whole(self.demand(moment) + (0.0 if self.appliance is None else self.appliance(moment)))
+        sun = _whole(self.sunshine(moment))
         floor = 0.0 if self.islanded else RESERVE / 100.0
         give = [pack.dischargeable(hours, floor) for pack in self.packs]
         take = [pack.chargeable(hours) for pack in self.packs]
@@ -219,9 +220,14 @@ class Household:
 
 
 def _shared(total: float, limits: list[float]) -> list[float]:
-    """``total`` shared out in proportion to what each can do."""
+    """``total`` shared out in whole W and in proportion to what each can do."""
     capacity = sum(limits)
-    return [total * limit / capacity if capacity else 0.0 for limit in limits]
+    return [_whole(total * limit / capacity) if capacity else 0.0 for limit in limits]
+
+
+def _whole(watts: float) -> float:
+    """Return whole W towards zero, so that no limit is exceeded; sums of these have no remainder."""
+    return float(math.trunc(watts))
 
 
 def _bump(hour: float, centre: float, width: float) -> float:

@@ -51,6 +51,20 @@ def installation(tmp_path: Path, gateways: dict[str, SimulatedGateway]) -> Insta
     return Installation(tmp_path, gateways)
 
 
+def test_the_table_of_probe_tells_of_the_grid_in_plain_words(installation: Installation) -> None:
+    island = LivingSite(seed=3)
+    island.outage()
+    with SimulatedGateway(island, password=PASSWORD) as gateway:
+        installation.gateways["site-11"] = {"gateway_address": gateway.address, "login_password": PASSWORD}
+        ended = installation.run("probe", "--all", "--format", "table")
+    rows = [line.split()[:3] for line in ended.stdout.splitlines()]
+    assert rows[1:] == [
+        ["site-9", "ok", "connected"],
+        ["site-10", "ok", "connected"],
+        ["site-11", "ok", "islanded"],
+    ]
+
+
 def test_find_knows_gateways_by_their_certificates(gateways: dict[str, SimulatedGateway]) -> None:
     port = str(gateways["site-9"].port)
     before = {name: one.counts.requests.total() for name, one in gateways.items()}

@@ -132,6 +132,14 @@ def test_the_page_of_a_gateway_tells_mode_reserve_and_energy(exporter: Exporter)
     assert re.search(r"Energy of today, since \d\d:\d\d [A-Z][^<]+<", exporter.ask("/gateways/site-2").text)
 
 
+def test_the_state_of_the_grid_is_a_plain_word(exporter: Exporter) -> None:
+    pages = [exporter.ask(f"/gateways/{name}").text for name in ("site-2", "site-10")]
+    assert ["<dt>Grid</dt><dd>connected</dd>" in pages[0], "<dt>Grid</dt><dd>islanded</dd>" in pages[1]] == [
+        True,
+        True,
+    ]
+
+
 @pytest.mark.parametrize("path", ["/config", "/sd"])
 def test_a_browser_gets_a_page_and_a_program_the_text(exporter: Exporter, path: str) -> None:
     page = exporter.ask(path, Accept=BROWSER)

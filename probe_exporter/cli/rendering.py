@@ -96,7 +96,7 @@ _CATEGORIES: Final = ("solar", "load", "battery", "site")
 def _row(result: ProbeResult) -> tuple[str, ...]:
     readings = result.readings
     power = readings.powers
-    grid = readings.grid_status.state if readings.grid_status is not None else None
+    grid = readings.grid_status.word if readings.grid_status is not None else None
     return (
         result.target,
         _state(result),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from probe_exporter.readings.payload import Payload
 
@@ -16,6 +17,15 @@ GRID_STATES = (
     "SystemMicroGridFaulted",
     "SystemWaitForUser",
 )
+_PLAIN: Final = {
+    GRID_CONNECTED: "connected",
+    "SystemIslandedActive": "islanded",
+    "SystemIslandedReady": "islanding",
+    "SystemTransitionToGrid": "reconnecting",
+    "SystemTransitionToIsland": "islanding",
+    "SystemMicroGridFaulted": "faulted",
+    "SystemWaitForUser": "waiting for user",
+}
 UNITS = ("Hz", "Vrms")
 """The units of what a grid fault measured."""
 
@@ -31,6 +41,11 @@ class GridStatus:
     def connected(self) -> bool | None:
         """Return True if the house is connected to the grid; a transition does not count."""
         return self.state == GRID_CONNECTED if self.state else None
+
+    @property
+    def word(self) -> str | None:
+        """The state in plain words for people; as the gateway says it where nobody knows it."""
+        return None if self.state is None else _PLAIN.get(self.state, self.state)
 
 
 def parse_grid_status(payload: Payload, read_at: float) -> GridStatus:

@@ -190,9 +190,8 @@ def _facts(shown: Readings) -> list[tuple[str, str]]:
     )
     mode = operation.mode if operation is not None else config.mode if config is not None else None
     battery = system if system is not None and system.remaining_energy is not None else controller
-    grid = shown.grid_status.connected if shown.grid_status is not None else None
     facts = [
-        ("Grid", "" if grid is None else "connected" if grid else "not connected"),
+        ("Grid", (shown.grid_status.word if shown.grid_status is not None else None) or ""),
         ("Mode", (mode or "").replace("_", " ")),
         ("Reserve", words.percent(reserve)),
     ]

@@ -140,6 +140,35 @@ def test_the_state_of_the_grid_is_a_plain_word(exporter: Exporter) -> None:
     ]
 
 
+def test_an_endpoint_without_an_age_is_not_said_to_be_ok() -> None:
+    """A failed probe publishes what it read itself; what earlier ones read has no age on the page."""
+    telemetry = Telemetry()
+    with SimulatedGateway(LivingSite(seed=1), password=configs.PASSWORD) as gateway:
+        fleet = Fleet(configs.config(configs.gateway(gateway.address)), telemetry)
+        with served(fleet, telemetry) as running:
+            running.ask("/probe?target=home")
+            good = endpoint_states(running.ask("/gateways/home").text)
+            for path in ("meters/aggregates", "system_status*"):
+                gateway.faults.add("500", endpoint=path)
+            running.ask("/probe?target=home")
+            failed = endpoint_states(running.ask("/gateways/home").text)
+    read = {name for name, (state, _) in good.items() if state == "ok"}
+    assert failed["meters/aggregates"][0] == "failed: http"
+    left_out = {name for name, (_, age) in failed.items() if age == "–" and name in read}
+    assert {failed[name][0] for name in left_out} == {
+        "failed: http",
+        "answered before, left out of a failed probe",
+    }
+
+
+def endpoint_states(page: str) -> dict[str, tuple[str, str]]:
+    """The state and the age of each endpoint on the page of a gateway."""
+    row = re.compile(
+        r'<tr><th scope="row">([^<]+)</th><td>([^<]*)</td><td[^>]*>[^<]*</td><td[^>]*>([^<]*)</td>'
+    )
+    return {name: (state, age) for name, state, age in row.findall(page)}
+
+
 @pytest.mark.parametrize("path", ["/config", "/sd"])
 def test_a_browser_gets_a_page_and_a_program_the_text(exporter: Exporter, path: str) -> None:
     page = exporter.ask(path, Accept=BROWSER)

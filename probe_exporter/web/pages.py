@@ -16,6 +16,7 @@ from jinja2 import Environment, FunctionLoader
 
 from probe_exporter import __version__
 from probe_exporter.fleet import Fleet, Site
+from probe_exporter.metrics.probe import EndpointOutcome
 from probe_exporter.probe.today import Today
 from probe_exporter.readings import Readings
 from probe_exporter.web import words
@@ -53,6 +54,7 @@ def _environment() -> Environment:
         _clock,
         _beginning,
         _style,
+        _endpoint_state,
     )
     environment.filters.update({one.__name__.removeprefix("_"): one for one in filters})
     return environment
@@ -88,6 +90,15 @@ def _beginning(day: Today) -> str:
 def _style(state: str) -> str:
     """Return a state as a class of the style sheet."""
     return state.replace(" ", "-")
+
+
+def _endpoint_state(endpoint: EndpointOutcome) -> str:
+    """Return the state of an endpoint in words that agree with its age: none is shown of what a probe left out."""
+    if endpoint.up is None:
+        return "not asked yet"
+    if endpoint.up:
+        return "ok" if endpoint.age is not None else "answered before, left out of a failed probe"
+    return f"failed: {endpoint.reason}" if endpoint.reason else "answered, too long ago"
 
 
 def style_sheet() -> Answer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -22,6 +23,7 @@ from probe_exporter.errors import ConfigurationError
 from probe_exporter.secrets import Secret
 from probe_exporter.simulator import RecordedSystem, SimulatedGateway
 from tests.program_runs import Ended, run_program
+from tests.tedapi_parts import needs_extra
 from tests.test_cli_serve import end, free_port, get
 
 ROOT = Path(__file__).parent.parent
@@ -135,7 +137,7 @@ def test_the_password_of_tedapi_may_come_from_the_environment() -> None:
     [
         (
             {"POWERWALL_PASSWORD": PASSWORD, "POWERWALL_PASSWORD_FILE": "x"},
-            "environment: POWERWALL_PASSWORD_FILE: login_password is given too",
+            "environment: POWERWALL_PASSWORD_FILE: POWERWALL_PASSWORD is given too",
         ),
         (
             {"POWERWALL_PASSWORD_FILE": PASSWORD},
@@ -159,6 +161,60 @@ def test_one_off_commands_take_the_environment(run, gateway: SimulatedGateway) -
     assert "probe_success 1.0" in result.stdout
     result = run("check", POWERWALL_ADDRESS=gateway.address, POWERWALL_PASSWORD=PASSWORD)
     assert (result.code, result.stdout) == (0, "environment: OK: 1 gateway, 1 module, 1 warning\n")
+
+
+KEYS_OF_A_FILE = re.compile(r"login_\w+|tls_(cert|fing)\w+|gateway_\w+|rsa_key_file|queries_file|tedapi:")
+
+
+def test_no_message_names_a_key_of_a_file(run, tmp_path: Path, gateway: SimulatedGateway) -> None:  # type: ignore[no-untyped-def]
+    """What to do is said in variables: there is no file in which a key could be written."""
+    told = [
+        run("check", POWERWALL_ADDRESS=gateway.address, STATE_DIRECTORY=str(tmp_path / "state")),
+        run("fetchcert"),
+        run("check", "--connect", "--login"),
+        run("probe", POWERWALL_PASSWORD="a wrong one"),
+        run("probe", POWERWALL_TLS_FINGERPRINT=FINGERPRINT),
+        run("fetchcert"),
+        run("check", POWERWALL_TLS_CERT_FILE="x.pem", POWERWALL_PASSWORD_FILE="x"),
+    ]
+    for ended, code, part in zip(
+        told,
+        (0, 0, 0, 1, 1, 1, 2),
+        (
+            "set POWERWALL_TLS_CERT_FILE or POWERWALL_TLS_FINGERPRINT",
+            f"or set\n    POWERWALL_TLS_FINGERPRINT=sha256:{gateway.certificate.sha256}\n",
+            "; no POWERWALL_PASSWORD is configured",
+            ": check POWERWALL_PASSWORD",
+            f"but POWERWALL_TLS_FINGERPRINT pins {FINGERPRINT}",
+            f"but POWERWALL_TLS_FINGERPRINT has {FINGERPRINT}",
+            "POWERWALL_TLS_FINGERPRINT: POWERWALL_TLS_CERT_FILE is given too",
+        ),
+        strict=True,
+    ):
+        said = ended.stderr + ended.stdout.partition("# HELP")[0]
+        assert (ended.code, part in said) == (code, True), said
+        assert not KEYS_OF_A_FILE.search(said), said
+
+
+@needs_extra
+def test_no_message_about_tedapi_names_a_key_of_a_file(run) -> None:  # type: ignore[no-untyped-def]
+    addresses = {"POWERWALL_ADDRESS": "192.0.2.1", "POWERWALL_TEDAPI_ADDRESS": "192.0.2.2"}
+    without = run("check", **addresses)
+    assert "must have exactly one of POWERWALL_TEDAPI_RSA_KEY_FILE (home network), " in without.stderr
+    with_key = run("check", POWERWALL_TEDAPI_RSA_KEY_FILE="x.pem")
+    assert "has no POWERWALL_TEDAPI_DIN, and without POWERWALL_PASSWORD there is no way" in with_key.stderr
+    unpinned = run("check", POWERWALL_TEDAPI_GATEWAY_PASSWORD="x", POWERWALL_TEDAPI_RSA_KEY_FILE="")
+    assert "set its own POWERWALL_TEDAPI_TLS_FINGERPRINT" in unpinned.stderr
+    for ended in (without, with_key, unpinned):
+        assert not KEYS_OF_A_FILE.search(ended.stderr), ended.stderr
+
+
+def test_the_page_names_no_key_of_a_file(tmp_path: Path, gateway: SimulatedGateway) -> None:
+    with serving(tmp_path, POWERWALL_ADDRESS=gateway.address) as (url, _):
+        get(f"{url}/probe?target=home")
+        page = get(f"{url}/gateways/home")
+    assert "but no POWERWALL_PASSWORD is configured" in page
+    assert not KEYS_OF_A_FILE.search(page)
 
 
 def test_a_file_beside_the_address_is_an_error_that_names_it(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]

@@ -173,7 +173,7 @@ def test_the_fleet_has_a_row_a_gateway_the_troubled_first(browser: Browser, expo
     assert len(names) == 100
     assert names[0] == "gone-7"
     assert "127.0.0.1:7 cannot be reached" in dom
-    assert "Check gateway_address" in dom, "the remedy stands beside the error"
+    assert "Check its address" in dom, "the remedy stands beside the error"
 
 
 def test_the_power_flow_has_words_beside_colours(browser: Browser, exporter: Exporter) -> None:

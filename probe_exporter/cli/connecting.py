@@ -52,7 +52,7 @@ def try_login(config: Config, name: str, timeout: float) -> str:
     session = site.gateway.session
     try:
         if not session.has_password:
-            return "no login_password is configured"
+            return f"no {site.config.called('login_password')} is configured"
         session.open()
         kept = session.token is not None
         once = Once([BY_NAME[_ASKED]], site.module(), time.monotonic() + timeout)

@@ -100,7 +100,7 @@ def _fetch(gateway: GatewayConfig, timeout: float, force: bool) -> ShownCertific
     if file is not None and not same:
         save(file, _pem(der))
     if file is None:
-        verdict = "the same as tls_fingerprint" if same else "not saved, as no tls_cert_file is configured"
+        verdict = f"the same as {gateway.called('tls_fingerprint')}" if same else _not_saved(gateway)
     else:
         verdict = "unchanged" if same else "saved"
     subject, expires = certificate_facts(der)
@@ -114,6 +114,11 @@ def _fetch(gateway: GatewayConfig, timeout: float, force: bool) -> ShownCertific
         sha256.hex(),
         "" if same or file is not None else _paste(der, sha256, gateway),
     )
+
+
+def _not_saved(gateway: GatewayConfig) -> str:
+    file = gateway.called("tls_cert_file")
+    return f"not saved, as no {file} is configured" if file else "not saved"
 
 
 def _elsewhere(gateway: GatewayConfig) -> GatewayConfig | None:
@@ -136,10 +141,15 @@ def _describe(error: Exception) -> str:
 
 
 def _paste(der: bytes, sha256: bytes, gateway: GatewayConfig) -> str:
-    return (
-        f"{_pem(der)}To trust this certificate and no other, save it and name it as tls_cert_file, or paste below "
-        f'{gateway.name}:\n    tls_fingerprint: "sha256:{sha256.hex()}"'
+    """Return the certificate, and what makes it the only one that is trusted."""
+    file, fingerprint = gateway.called("tls_cert_file"), gateway.called("tls_fingerprint")
+    where = f"save it and name it as {file}, or " if file else ""
+    line = (
+        f"set\n    {fingerprint}=sha256:{sha256.hex()}"
+        if gateway.variables
+        else f'paste below {gateway.name}:\n    {fingerprint}: "sha256:{sha256.hex()}"'
     )
+    return f"{_pem(der)}To trust this certificate and no other, {where}{line}"
 
 
 def _pem(der: bytes) -> str:

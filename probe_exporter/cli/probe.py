@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from probe_exporter.probe import ProbeResult
 
 _FORGETFUL = (
-    "No state_directory is configured, so this command forgets the refusal: each run is another login, and a few "
-    "bad ones lock the owner out."
+    "No {} is configured, so this command forgets the refusal: each run is another login, and a few bad ones lock the "
+    "owner out."
 )
 
 
@@ -63,7 +63,8 @@ def probe(
         if not result.success:
             click.echo(f"{result.error} ({result.reason})", err=True)
     if config.state_directory is None and any(result.reason == "auth" for result in results):
-        click.echo(_FORGETFUL, err=True)
+        setting = "STATE_DIRECTORY" if config.path is None else "state_directory"
+        click.echo(_FORGETFUL.format(setting), err=True)
     if len(results) > 1:
         click.echo(summary(results, time.monotonic() - started), err=True)
     return 0 if all(result.success for result in results) else 1

@@ -72,7 +72,9 @@ class AccessReader:
             return access.login_password
         here = declared.place_of("login_password_file", gateway)
         if access.login_password is not None:
-            self._mistakes.add(here, "login_password is given too; keep one of them")
+            self._mistakes.add(
+                here, f"{declared.place.called('login_password')} is given too; keep one of them"
+            )
         path = self._locate(declared, access.login_password_file, gateway, name)
         try:
             password = self._references.secret(path)

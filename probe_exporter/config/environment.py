@@ -37,7 +37,8 @@ def environment_source(environment: Mapping[str, str]) -> tuple[SourceFile, str]
         return None
     name = environment.get(NAME) or DEFAULT_NAME
     root = typed_yaml.Mapping()
-    places: dict[typed_yaml.Path, str] = {("gateways", name): NAME if environment.get(NAME) else ADDRESS}
+    places = {("gateways", name, *path): variable for variable, path in VARIABLES.items()}
+    places["gateways", name] = NAME if environment.get(NAME) else ADDRESS
     for variable, path in VARIABLES.items():
         if environment.get(variable):
             whole = ("gateways", name, *path)

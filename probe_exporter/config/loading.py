@@ -53,10 +53,6 @@ _NO_GATEWAYS = (
     "no gateway is configured; write one below gateways:, for example "
     "`gateways: {home: {gateway_address: 192.0.2.10, login_password: …}}`, or the Go exporter's device: section"
 )
-_NOT_VALIDATED = (
-    "TLS is not validated: any host that answers at this address gets the password; "
-    "set tls_cert_file or tls_fingerprint (probe_exporter fetchcert gives both)"
-)
 _CHANGING = "the files of this configuration change while they are read; try again"
 _MOST_ATTEMPTS = 3
 
@@ -303,7 +299,12 @@ class _Loading:
         self._gateways[name] = gateway
         self._gateway_places[name] = place
         if gateway.pin is None and not gateway.pin_missing:
-            self._warnings.add(place, _NOT_VALIDATED)
+            keys = place.called("tls_cert_file", "tls_fingerprint")
+            self._warnings.add(
+                place,
+                "TLS is not validated: any host that answers at this address gets the password; "
+                f"set {keys} (probe_exporter fetchcert gives both)",
+            )
 
     def _access_to(self, place: Place, name: str, found: dict[str, Any], also_here: bool) -> dict[str, Any]:
         """Return the fields of GatewayConfig that its keys and, where they say nothing, its module's lead to."""
@@ -313,12 +314,14 @@ class _Loading:
         if password is None and not own.access.login_password_file:
             password = self._access.password(shared, place, name)
         if password is None and not (own.access.login_password_file or shared.access.login_password_file):
-            self._warnings.add(place, "has no login_password: only what needs no login is read")
+            key = place.called("login_password")
+            self._warnings.add(place, f"has no {key}: only what needs no login is read")
         fingerprint = sections.take(OwnPin, found).tls_fingerprint
-        pin = None if fingerprint is None else Pin(fingerprint, "tls_fingerprint")
+        pin = None if fingerprint is None else Pin(fingerprint, place.called("tls_fingerprint"))
         file = None
         if own.access.tls_cert_file is not None and fingerprint is not None:
-            self._mistakes.add(place.below("tls_fingerprint"), "tls_cert_file is given too; keep one of them")
+            key = place.called("tls_cert_file")
+            self._mistakes.add(place.below("tls_fingerprint"), f"{key} is given too; keep one of them")
         elif fingerprint is None:
             file, pin = self._access.pin(own if own.access.tls_cert_file else shared, place, name)
         return {
@@ -327,6 +330,7 @@ class _Loading:
             "tls_cert_file": file,
             "pin": pin,
             "pin_missing": file is not None and pin is None,
+            "variables": place.variables,
         }
 
     def _state_directory(self, place: Place, name: str | None) -> Path | None:

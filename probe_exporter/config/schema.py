@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import voluptuous as vol
 
 from probe_exporter.config import values
-from probe_exporter.config.sections import Section, key
+from probe_exporter.config.sections import Section, called, key
 from probe_exporter.config.tariff_section import PRICE, TARIFF
 from probe_exporter.config.tedapi_section import TEDAPI, TedapiConfig, TedapiPart
 from probe_exporter.config.values import (
@@ -101,7 +101,7 @@ LABELS = Kind("section", _labels, dict)
 class Pin:
     """The SHA-256 (32 octets, of the DER) of the only certificate that a gateway may show.
 
-    ``source`` is the path of the certificate file, or ``tls_fingerprint``.
+    ``source`` is the path of the certificate file, or the name of the key or variable that holds the fingerprint.
     """
 
     sha256: bytes
@@ -204,7 +204,7 @@ class GatewayConfig:
     ``tls_cert_file`` is set even while the file does not exist; then ``pin`` is None and ``pin_missing`` true, and
     no connection is made without validation instead. ``retry_*`` (s) are None where the module's hold. ``capacity`` is
     in joules. ``prices`` is the tariff that ``tariff``, or else the one called ``default``, leads to.
-    ``tedapi`` is what its section leads to.
+    ``tedapi`` is what its section leads to. ``variables`` has the variable of each key where there is no file.
     """
 
     name: str
@@ -248,6 +248,11 @@ class GatewayConfig:
     )
     prices: Tariff | None = None
     tedapi: TedapiConfig | None = None
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+    def called(self, *keys: str) -> str:
+        """Return how the user writes these keys, for messages."""
+        return called(self.variables, *keys)
 
 
 @dataclass(frozen=True, slots=True)

@@ -137,6 +137,14 @@ def steps(error: vol.Invalid) -> tuple[str | int, ...]:
     return tuple(step if isinstance(step, int) else str(step) for step in error.path)
 
 
+def called(variables: Mapping[str, str], *keys: str) -> str:
+    """Return how a user writes these keys, joined by "or".
+
+    That is by their names, or where ``variables`` stand in for a file, by those; a key without a variable is left out.
+    """
+    return " or ".join(variables.get(key, key) for key in keys if key in variables or not variables)
+
+
 def without_empty(value: object) -> object:
     """Return a section of the Go exporter without its empty keys, which count as not written there."""
     return {key: item for key, item in value.items() if item != ""} if isinstance(value, dict) else value

@@ -23,7 +23,7 @@ import voluptuous as vol
 
 from probe_exporter.config import typed_yaml
 from probe_exporter.config.schema import Pin
-from probe_exporter.config.sections import Section, steps
+from probe_exporter.config.sections import Section, called, steps
 from probe_exporter.config.values import HiddenKeyError
 from probe_exporter.errors import Mistake
 from probe_exporter.files import read_regular
@@ -107,7 +107,7 @@ def _listing(pattern: str) -> object:
 class SourceFile:
     """A file that was read; ``order`` is its turn among the files of one configuration.
 
-    Where the environment stands in for a file, ``variables`` has the name of the variable at each path.
+    Where the environment stands in for a file, ``variables`` has the name of the variable for each path.
     """
 
     path: Path
@@ -126,6 +126,16 @@ class Place:
 
     def below(self, *steps: str | int) -> Place:
         return Place(self.source, (*self.path, *steps))
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The variables that stand in for the keys here; none where there is a file."""
+        found = self.source.variables or {}
+        return {str(path[-1]): name for path, name in found.items() if path[:-1] == self.path}
+
+    def called(self, *keys: str) -> str:
+        """Return how the user writes these keys of the section here, for messages."""
+        return called(self.variables, *keys)
 
     def has(self, key: str) -> bool:
         """Return True if the mapping here has the key, right or wrong."""

@@ -18,21 +18,6 @@ from probe_exporter.tedapi.queries import INSTALL, Queries, extra_installed, ins
 SECRETS: Final = ("rsa_key_file", "gateway_password", "gateway_password_file")
 
 _NO_EXTRA: Final = f"needs packages that are not installed; run: {INSTALL}"
-_ONE_SECRET: Final = (
-    "must have exactly one of rsa_key_file (home network), gateway_password and gateway_password_file (the gateway's "
-    "own Wi-Fi)"
-)
-_NO_DIN: Final = (
-    "has no din, and without login_password there is no way to ask for it; write the DIN of the label, such as "
-    "1707000-21-K--TG1234567890AB"
-)
-_NO_QUERIES: Final = (
-    f"no query texts are found: run {INSTALL}, or name V2024_06.json of pypowerwall in queries_file"
-)
-_UNPINNED: Final = (
-    "TLS is not validated at the address of TEDAPI: any host that answers there gets the password or signed requests; "
-    "set tls_cert_file or tls_fingerprint below tedapi:"
-)
 
 
 class TedapiReader:
@@ -66,9 +51,18 @@ class TedapiReader:
             self._mistakes.add(place, _NO_EXTRA)
         given = [name for name in SECRETS if getattr(keys, name) is not None]
         if len(given) != 1:
-            self._mistakes.add(place, _ONE_SECRET)
+            self._mistakes.add(
+                place,
+                f"must have exactly one of {place.called('rsa_key_file')} (home network), "
+                f"{place.called('gateway_password')} and {place.called('gateway_password_file')} (the gateway's own "
+                "Wi-Fi)",
+            )
         if given == ["rsa_key_file"] and keys.din is None and gateway.login_password is None:
-            self._mistakes.add(place, _NO_DIN)
+            self._mistakes.add(
+                place,
+                f"has no {place.called('din')}, and without {gateway.called('login_password')} there is no way to ask "
+                "for it; write the DIN of the label, such as 1707000-21-K--TG1234567890AB",
+            )
         rsa_key = self._secret(place, keys.rsa_key_file, "rsa_key_file", read_key_file)
         password = keys.gateway_password or self._secret(
             place, keys.gateway_password_file, "gateway_password_file", read_secret_file
@@ -76,10 +70,15 @@ class TedapiReader:
         file, pin = self._pin(place, keys)
         queries = self._texts(place, keys.queries_file)
         if file is None and pin is None and (keys.gateway_address is not None or not pinned):
-            self._warnings.add(place, _UNPINNED)
+            self._warnings.add(
+                place,
+                "TLS is not validated at the address of TEDAPI: any host that answers there gets the password or "
+                f"signed requests; set its own {place.called('tls_cert_file', 'tls_fingerprint')}",
+            )
         if len(self._mistakes.notes) > before:
             return None
-        return TedapiConfig(keys, rsa_key, password, queries, pin, file, file is not None and pin is None)
+        missing = file is not None and pin is None
+        return TedapiConfig(keys, rsa_key, password, queries, pin, file, missing, place.variables)
 
     def _secret(
         self, place: Place, name: str | None, which: str, read: Callable[[Path], Secret]
@@ -106,7 +105,8 @@ class TedapiReader:
                 self._mistakes.add(
                     place.below("tls_fingerprint"), "tls_cert_file is given too; keep one of them"
                 )
-            return None, Pin(keys.tls_fingerprint, "tls_fingerprint of tedapi")
+            source = place.variables.get("tls_fingerprint", "tls_fingerprint of tedapi")
+            return None, Pin(keys.tls_fingerprint, source)
         if keys.tls_cert_file is None:
             return None, None
         path = place.locate(keys.tls_cert_file)
@@ -123,7 +123,8 @@ class TedapiReader:
         path = installed_file() if name is None else place.locate(name)
         here = place if name is None else place.below("queries_file")
         if path is None:
-            self._mistakes.add(here, _NO_QUERIES)
+            problem = f"no query texts are found: run {INSTALL}, or name V2024_06.json of pypowerwall in"
+            self._mistakes.add(here, f"{problem} {place.called('queries_file')}")
             return {}
         try:
             return self._references.read(path, load_queries)
@@ -148,4 +149,5 @@ def tedapi_address(config: GatewayConfig, section: TedapiConfig) -> GatewayConfi
         pin=section.pin,
         tls_cert_file=section.tls_cert_file,
         pin_missing=section.pin_missing,
+        variables=section.variables,
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -73,6 +74,7 @@ class TedapiConfig:
     """The access to a gateway through TEDAPI: by its signed key, or with the password of its own Wi-Fi.
 
     ``addresses`` are empty where they are the gateway's, and then its pin holds unless there is one of its own.
+    ``variables`` has the variable of each key where there is no file.
     """
 
     keys: TedapiKeys
@@ -82,6 +84,7 @@ class TedapiConfig:
     pin: Pin | None
     tls_cert_file: Path | None
     pin_missing: bool
+    variables: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def own_pin(self) -> bool:

@@ -108,6 +108,11 @@ class Session:
         return self._config.login_password is not None
 
     @property
+    def _password_key(self) -> str:
+        """The key or variable of the password, for messages."""
+        return self._config.called("login_password")
+
+    @property
     def missing(self) -> bool:
         """Return True if the gateway wants a session and there is none."""
         return self.has_password and self.record.state in (State.NONE, State.RESTING)
@@ -153,7 +158,7 @@ class Session:
         """Return the error that says why there is no session and when the next login is sent."""
         if not self.has_password:
             return AuthError(
-                f"{self._config.name} requires a login, but no login_password is configured for it"
+                f"{self._config.name} requires a login, but no {self._password_key} is configured for it"
             )
         reason, text = self.record.failure
         left = self.cooldown()
@@ -254,10 +259,10 @@ class Session:
         if "default password" in words.lower():
             remedy = (
                 "the default password is refused since firmware 24.36; set a password of your own in the gateway's "
-                "own Wi-Fi, and put it into login_password"
+                f"own Wi-Fi, and put it into {self._password_key}"
             )
         else:
-            remedy = "check login_password"
+            remedy = f"check {self._password_key}"
         said = f'{answer.status}, "{words}"' if words else str(answer.status)
         return f"the gateway refused the login ({said}): {remedy}"
 
@@ -311,7 +316,7 @@ class Session:
     def refusal_of(self, endpoint: Endpoint, status: int, token: Secret | None) -> AuthError:
         """Return the error that a 401 or 403 means, where no login can mend it."""
         if token is None and not self.has_password:
-            return AuthError(f"it needs a login ({status}), but no login_password is configured")
+            return AuthError(f"it needs a login ({status}), but no {self._password_key} is configured")
         if self.state is State.OPEN:
             return AuthError(f"it needs a session ({status}), but the gateway has no login (404)")
         if self.forbids(endpoint):

@@ -344,7 +344,8 @@ def _differs(config: GatewayConfig, pin: Pin, certificate: bytes, address: Addre
     remedy = (
         f"accept the new one with `probe_exporter fetchcert --force {config.name}`"
         if config.tls_cert_file is not None
-        else f"run `probe_exporter fetchcert {config.name}` and put the fingerprint that it prints into tls_fingerprint"
+        else f"run `probe_exporter fetchcert {config.name}` and put the fingerprint that it prints into "
+        f"{config.called('tls_fingerprint')}"
     )
     return PinError(
         f"{address.text} shows the certificate sha256:{shown}, but {pin.source} pins sha256:{pin.sha256.hex()}; "

@@ -113,9 +113,9 @@ class WifiChannel:
     def _check_status(self, answer: Incoming) -> None:
         if answer.status in (401, 403):
             raise AuthError(
-                f"the gateway answers {answer.status}{_words(answer)}: gateway_password must be the whole password "
-                "of its label, not the last five characters; and this machine must be in the gateway's own Wi-Fi, as "
-                "firmware 25.10 and later refuses requests that were routed to it"
+                f"the gateway answers {answer.status}{_words(answer)}: the password for TEDAPI must be the whole "
+                "password of its label, not the last five characters; and this machine must be in the gateway's own "
+                "Wi-Fi, as firmware 25.10 and later refuses requests that were routed to it"
             )
         check_status(answer)
 
@@ -226,11 +226,11 @@ def _fault(fault: int, answer: Incoming) -> GatewayError:
     if word in ("UNKNOWN_KEY_ID", "INACTIVE_KEY", "INSUFFICIENT_PRIVILEGES"):
         return UnknownKeyError(
             f"the gateway does not know this key ({word}): it was registered for another site, was removed, or "
-            "rsa_key_file names the key of another machine; register this one"
+            "the key file is that of another machine; register this one"
         )
     if word in ("INVALID_SIGNATURE", "WRONG_PERSONALIZATION", "INVALID_DOMAINS"):
         return RecipientError(
-            f"the gateway refuses the request as not addressed to it ({word}): din belongs to another gateway, "
+            f"the gateway refuses the request as not addressed to it ({word}): the DIN belongs to another gateway, "
             "or this one was replaced; compare it with the label"
         )
     if word in ("BUSY", "TIMEOUT", "INTERNAL"):

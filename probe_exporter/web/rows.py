@@ -15,10 +15,10 @@ STATES: Final = ("failing", "waiting to log in", "stopped", "ok", UNPROBED)
 """The states of a gateway, the troubled first; all but the last are what its last probe says."""
 
 REMEDIES: Final = {
-    "connect": "Is the gateway on the network? Check gateway_address; Wi-Fi drops of a minute are normal.",
+    "connect": "Is the gateway on the network? Check its address; Wi-Fi drops of a minute are normal.",
     "timeout": "The gateway is slow or busy. Wi-Fi is the usual cause; Ethernet or a longer timeout helps.",
     "tls": "Another certificate than the pinned one, or no handshake. After a swap run fetchcert --force.",
-    "auth": "Check login_password. Since firmware 24.36 the default password is refused.",
+    "auth": "Check the password. Since firmware 24.36 the default password is refused.",
     "rate_limited": "The gateway asks for fewer requests. Wait; is something else polling it?",
     "busy": "The gateway is in a configuration step. It passes by itself.",
     "http": "The gateway answers, but not as expected; a stopped site master does that.",

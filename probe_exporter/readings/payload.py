@@ -7,8 +7,7 @@ decoded JSON document and gives each field as the type that was asked for, or No
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
 from itertools import islice
 from typing import Final
@@ -35,6 +34,8 @@ MAX_BITS: Final = 1023
 """Integers of this length and more do not fit a float."""
 
 _DECODER: Final = json.JSONDecoder(parse_int=float)
+_INFINITY: Final = float("inf")
+_NO_FIELDS: Final[Mapping[str, object]] = {}
 
 
 def decode(body: bytes) -> object:
@@ -82,14 +83,12 @@ class Payload:
     ``unknown`` collects words that no known firmware uses (see `word`); children share their parent's list.
     """
 
-    __slots__ = ("_value", "unknown")
+    __slots__ = ("_fields", "_value", "unknown")
 
     def __init__(self, value: object, unknown: list[str] | None = None) -> None:
         self._value = value
+        self._fields: Mapping[str, object] = value if isinstance(value, dict) else _NO_FIELDS
         self.unknown: list[str] = [] if unknown is None else unknown
-
-    def _get(self, key: str) -> object:
-        return self._value.get(key) if isinstance(self._value, dict) else None
 
     @property
     def is_object(self) -> bool:
@@ -103,13 +102,12 @@ class Payload:
 
     def child(self, key: str) -> Payload:
         """The value under ``key``; empty where there is none."""
-        return Payload(self._get(key), self.unknown)
+        return Payload(self._fields.get(key), self.unknown)
 
     def items(self) -> Iterator[tuple[str, Payload]]:
         """The first `MAX_ELEMENTS` keys and values of an object, keys cleaned; nothing for anything else."""
-        if isinstance(self._value, dict):
-            for key, value in islice(self._value.items(), MAX_ELEMENTS):
-                yield clean(key), Payload(value, self.unknown)
+        for key, value in islice(self._fields.items(), MAX_ELEMENTS):
+            yield clean(key), Payload(value, self.unknown)
 
     def elements(self) -> Iterator[Payload]:
         """The first `MAX_ELEMENTS` elements of a list; nothing for anything else."""
@@ -119,18 +117,18 @@ class Payload:
 
     def length(self, key: str) -> int | None:
         """Return the number of elements in the list under ``key``, None if it is not a list."""
-        value = self._get(key)
+        value = self._fields.get(key)
         return len(value) if isinstance(value, list) else None
 
     def number(self, key: str, scale: float = 1.0) -> float | None:
         """The finite number under ``key`` times ``scale``; None for anything else. −0 becomes 0."""
-        value = self._get(key)
-        if type(value) is int and value.bit_length() < MAX_BITS:
-            value = float(value)
+        value = self._fields.get(key)
         if type(value) is not float:
-            return None
+            if type(value) is not int or value.bit_length() >= MAX_BITS:
+                return None
+            value = float(value)
         number = value * scale
-        return number + 0.0 if math.isfinite(number) else None
+        return number + 0.0 if -_INFINITY < number < _INFINITY else None
 
     def ratio(self, key: str) -> float | None:
         """The percentage under ``key`` as a ratio. A division: 57 times 0.01 would show as 0.5700000000000001."""
@@ -144,7 +142,7 @@ class Payload:
 
     def duration(self, key: str) -> float | None:
         """The Go duration under ``key``, ``223h5m51.5s``, in seconds; None for anything else."""
-        value = self._get(key)
+        value = self._fields.get(key)
         if not isinstance(value, str):
             return None
         try:
@@ -155,24 +153,24 @@ class Payload:
 
     def flag(self, key: str) -> bool | None:
         """The boolean under ``key``; None for anything else."""
-        value = self._get(key)
+        value = self._fields.get(key)
         return value if isinstance(value, bool) else None
 
     def text(self, key: str) -> str | None:
         """The string under ``key``, cleaned; None for anything else."""
-        value = self._get(key)
+        value = self._fields.get(key)
         return clean(value) if isinstance(value, str) else None
 
     def texts(self, key: str) -> tuple[str, ...]:
         """The strings in the list under ``key``, cleaned, `MAX_ELEMENTS` at most."""
-        value = self._get(key)
+        value = self._fields.get(key)
         if not isinstance(value, list):
             return ()
         return tuple(clean(element) for element in value[:MAX_ELEMENTS] if isinstance(element, str))
 
     def flags(self, key: str) -> tuple[bool | None, ...]:
         """The booleans in the list under ``key``, `MAX_ELEMENTS` at most, None in the place of anything else."""
-        value = self._get(key)
+        value = self._fields.get(key)
         if not isinstance(value, list):
             return ()
         return tuple(element if isinstance(element, bool) else None for element in value[:MAX_ELEMENTS])
@@ -191,16 +189,16 @@ class Payload:
 
     def has(self, key: str) -> bool:
         """Return True if the object has ``key``, be its value null."""
-        return isinstance(self._value, dict) and key in self._value
+        return key in self._fields
 
     def never(self, key: str) -> bool:
         """Return True if the time under ``key`` is in the year 1, which means never."""
-        value = self._get(key)
+        value = self._fields.get(key)
         return isinstance(value, str) and value.startswith("0001-")
 
     def nested(self, key: str) -> Payload:
         """The JSON document inside the text under ``key``; empty where there is none, or more than `MAX_NESTED`."""
-        value = self._get(key)
+        value = self._fields.get(key)
         if not isinstance(value, str) or len(value) > MAX_NESTED:
             return Payload(None, self.unknown)
         try:
@@ -210,7 +208,7 @@ class Payload:
 
     def instant(self, key: str) -> float | None:
         """The RFC 3339 time under ``key`` in Unix seconds; None for the year 0001, which means never."""
-        value = self._get(key)
+        value = self._fields.get(key)
         return _unix_seconds(value) if isinstance(value, str) and len(value) < 64 else None
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
+from functools import lru_cache
 from itertools import islice
 from typing import Final
 
@@ -214,18 +215,22 @@ class Payload:
 
 def _unix_seconds(text: str) -> float | None:
     """Unix seconds of an RFC 3339 time with up to nine fractional digits; Python 3.10 reads only three or six."""
-    head, dot, tail = text.partition(".")
-    digits = ""
-    zone = tail
-    if dot:
-        digits = tail[: len(tail) - len(tail.lstrip("0123456789"))]
-        zone = tail[len(digits) :]
+    head, _, tail = text.partition(".")
+    zone = tail.lstrip("0123456789")
+    seconds = _whole_seconds(head + zone)
+    digits = tail[: len(tail) - len(zone)]
+    return seconds + float(f"0.{digits}") if seconds is not None and digits else seconds
+
+
+@lru_cache(maxsize=128)
+def _whole_seconds(text: str) -> float | None:
+    """Unix seconds of a time without a fraction. An answer has the same second, or the year 1, many times over."""
     try:
-        moment = datetime.fromisoformat((head + zone).replace("Z", "+00:00"))
+        moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
         if moment.year <= 1:
             return None
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=timezone.utc)
-        return moment.timestamp() + (float(f"0.{digits}") if digits else 0.0)
+        return moment.timestamp()
     except (ValueError, OverflowError):
         return None

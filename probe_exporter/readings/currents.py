@@ -18,5 +18,7 @@ def measured_current(payload: Payload, key: str, *powers: float | None) -> float
     Powerwall 3 for its battery (26.10), say 0 A at any power.
     """
     current = payload.number(key)
+    if current != 0.0:
+        return current
     apparent_power = math.hypot(*(power or 0.0 for power in powers))
-    return None if current == 0.0 and apparent_power > BELIEVED else current
+    return None if apparent_power > BELIEVED else current

@@ -15,6 +15,27 @@ from probe_exporter.readings.payload import Payload
 METERS_STATES = ("ok",)
 PHASES = ("a", "b", "c")
 
+Keys = tuple[tuple[str, str], ...]
+"""Names of phases, or of quantities, each with the key of a field."""
+
+
+def _by_phase(key: str) -> Keys:
+    """The phases, each with the key of its field: ``key`` with the letter of the phase in it."""
+    return tuple((phase, key.format(phase)) for phase in PHASES)
+
+
+_VOLTAGES: Final[Keys] = (("a", "v_l1n"), ("b", "v_l2n"), ("c", "v_l3n"))
+_POWERS: Final = _by_phase("real_power_{}")
+_REACTIVE_POWERS: Final = _by_phase("reactive_power_{}")
+_CURRENTS: Final = _by_phase("i_{}_current")
+_EXPORTED: Final = _by_phase("energy_exported_{}")
+_IMPORTED: Final = _by_phase("energy_imported_{}")
+
+_VOLTAGE_TIME: Final = "last_phase_voltage_communication_time"
+_POWER_TIME: Final = "last_phase_power_communication_time"
+_ENERGY_TIME: Final = "last_phase_energy_communication_time"
+_PHASE_TIMES: Final[Keys] = (("voltage", _VOLTAGE_TIME), ("power", _POWER_TIME), ("energy", _ENERGY_TIME))
+
 _WATT_HOUR: Final = 3600.0
 _NANOSECONDS: Final = 1e9
 
@@ -111,8 +132,8 @@ def _category(name: str, payload: Payload, measured: Measurements) -> Category:
         measured=measured,
         phase_communicated=tuple(
             (quantity, moment)
-            for quantity in ("voltage", "power", "energy")
-            if (moment := payload.instant(f"last_phase_{quantity}_communication_time")) is not None
+            for quantity, key in _PHASE_TIMES
+            if (moment := payload.instant(key)) is not None
         ),
         devices=payload.number("num_meters_aggregated"),
         timeout=None if timeout is None else timeout / _NANOSECONDS,
@@ -176,9 +197,10 @@ def _device(payload: Payload) -> MeterDevice:
     number = payload.number("id")
     meter_type = payload.text("type") or ""
     enabled = payload.flags("cts")[:4]
-    voltages = _voltages(readings)
+    voltages = _phases(readings, _VOLTAGES, _VOLTAGE_TIME)
     silent = _silent_phases(readings, voltages, enabled)
-    powers = _phases(readings, "real_power_{}", "power", silent)
+    powers = _phases(readings, _POWERS, _POWER_TIME, silent)
+    reactive_powers = _phases(readings, _REACTIVE_POWERS, _POWER_TIME, silent)
     connected = frozenset(phase for phase, _ in powers + voltages)
     return MeterDevice(
         type=meter_type,
@@ -191,10 +213,10 @@ def _device(payload: Payload) -> MeterDevice:
         measured=_measurements(readings),
         voltages=voltages,
         powers=powers,
-        reactive_powers=_phases(readings, "reactive_power_{}", "power", silent),
-        currents=_currents(readings, meter_type, connected),
-        exported=_phases(readings, "energy_exported_{}", "energy", scale=_WATT_HOUR),
-        imported=_phases(readings, "energy_imported_{}", "energy", scale=_WATT_HOUR),
+        reactive_powers=reactive_powers,
+        currents=_currents(readings, meter_type, connected, dict(powers), dict(reactive_powers)),
+        exported=_phases(readings, _EXPORTED, _ENERGY_TIME, scale=_WATT_HOUR),
+        imported=_phases(readings, _IMPORTED, _ENERGY_TIME, scale=_WATT_HOUR),
         enabled=enabled,
         inverted=payload.flags("inverted")[:4],
         power_scale=payload.number("real_power_scale_factor"),
@@ -209,51 +231,48 @@ def _silent_phases(
     Powers by phase were measured once, the phase has a voltage, and a current transformer of its own: the one of its
     number, or any where there are as many as voltages (a solar meter may use number 4 for phase a).
     """
-    if readings.instant("last_phase_power_communication_time") is None:
+    if readings.instant(_POWER_TIME) is None:
         return frozenset()
     enough = sum(flag is True for flag in enabled) >= len(voltages)
     own = {phase for phase, flag in zip(PHASES, enabled, strict=False) if flag}
     return frozenset(phase for phase, _ in voltages if enough or phase in own)
 
 
-def _measured(readings: Payload, quantity: str) -> bool:
-    """Return True if the phases of ``quantity`` were measured: 2018 does not say when, and year 1 means never."""
-    return not readings.never(f"last_phase_{quantity}_communication_time")
-
-
 def _phases(
-    readings: Payload, key: str, quantity: str, silent: frozenset[str] = frozenset(), scale: float = 1.0
+    readings: Payload, keys: Keys, time: str, silent: frozenset[str] = frozenset(), scale: float = 1.0
 ) -> PhaseValues:
-    """The values by phase under ``key``; 0 for a ``silent`` one that has no value."""
-    if not _measured(readings, quantity):
+    """The values by phase under ``keys``; 0 for a ``silent`` one that has no value.
+
+    There are none where the ``time`` of their measurement is in the year 1, which means never; 2018 tells no time.
+    """
+    if readings.never(time):
         return ()
     values = []
-    for phase in PHASES:
-        name = key.format(phase)
-        value = readings.number(name, scale)
-        if value is None and phase in silent and not readings.has(name):
+    for phase, key in keys:
+        value = readings.number(key, scale)
+        if value is None and phase in silent and not readings.has(key):
             value = 0.0
         if value is not None:
             values.append((phase, value))
     return tuple(values)
 
 
-def _voltages(readings: Payload) -> PhaseValues:
-    if not _measured(readings, "voltage"):
-        return ()
-    values = ((phase, readings.number(f"v_l{line}n")) for line, phase in enumerate(PHASES, start=1))
-    return tuple((phase, value) for phase, value in values if value is not None)
-
-
-def _currents(readings: Payload, meter_type: str, connected: frozenset[str]) -> PhaseValues:
+def _currents(
+    readings: Payload,
+    meter_type: str,
+    connected: frozenset[str],
+    powers: dict[str, float],
+    reactive_powers: dict[str, float],
+) -> PhaseValues:
     """Currents of the ``connected`` phases: the gateway also says 0 for others, and a Neurio measures none at all."""
-    if not _measured(readings, "power"):
+    if readings.never(_POWER_TIME):
         return ()
     currents = []
-    for phase in PHASES:
-        power, reactive_power = (readings.number(f"{kind}_power_{phase}") for kind in ("real", "reactive"))
-        current = measured_current(readings, f"i_{phase}_current", power, reactive_power)
-        if current is not None and phase in connected:
+    for phase, key in _CURRENTS:
+        if phase not in connected:
+            continue
+        current = measured_current(readings, key, powers.get(phase), reactive_powers.get(phase))
+        if current is not None:
             currents.append((phase, current))
     if meter_type.startswith("neurio") and not any(current for _, current in currents):
         return ()

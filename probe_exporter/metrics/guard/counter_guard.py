@@ -134,9 +134,11 @@ class CounterGuard:
                     return True
                 continue
             reason = doubts[source]
+            if reason is None:
+                continue
             other = opposite(source)
             across = readings.get(other, 0.0) if other else 0.0
-            if reason is not None and spreads(past, reason, readings[source], across):
+            if spreads(past, reason, readings[source], across):
                 return True
         return False
 

@@ -233,7 +233,7 @@ def _silent_phases(
     """
     if readings.instant(_POWER_TIME) is None:
         return frozenset()
-    enough = sum(flag is True for flag in enabled) >= len(voltages)
+    enough = enabled.count(True) >= len(voltages)
     own = {phase for phase, flag in zip(PHASES, enabled, strict=False) if flag}
     return frozenset(phase for phase, _ in voltages if enough or phase in own)
 

@@ -37,6 +37,8 @@ MAX_BITS: Final = 1023
 _DECODER: Final = json.JSONDecoder(parse_int=float)
 _INFINITY: Final = float("inf")
 _NO_FIELDS: Final[Mapping[str, object]] = {}
+_NEVER: Final = "0001-"
+"""A time that begins so is in the year 1, which means never."""
 
 
 def decode(body: bytes) -> object:
@@ -195,7 +197,7 @@ class Payload:
     def never(self, key: str) -> bool:
         """Return True if the time under ``key`` is in the year 1, which means never."""
         value = self._fields.get(key)
-        return isinstance(value, str) and value.startswith("0001-")
+        return isinstance(value, str) and value.startswith(_NEVER)
 
     def nested(self, key: str) -> Payload:
         """The JSON document inside the text under ``key``; empty where there is none, or more than `MAX_NESTED`."""
@@ -210,7 +212,9 @@ class Payload:
     def instant(self, key: str) -> float | None:
         """The RFC 3339 time under ``key`` in Unix seconds; None for the year 0001, which means never."""
         value = self._fields.get(key)
-        return _unix_seconds(value) if isinstance(value, str) and len(value) < 64 else None
+        if not isinstance(value, str) or len(value) >= 64 or value.startswith(_NEVER):
+            return None
+        return _unix_seconds(value)
 
 
 def _unix_seconds(text: str) -> float | None:
@@ -224,7 +228,7 @@ def _unix_seconds(text: str) -> float | None:
 
 @lru_cache(maxsize=128)
 def _whole_seconds(text: str) -> float | None:
-    """Unix seconds of a time without a fraction. An answer has the same second, or the year 1, many times over."""
+    """Unix seconds of a time without a fraction: an answer has the same second many times over."""
     try:
         moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
         if moment.year <= 1:

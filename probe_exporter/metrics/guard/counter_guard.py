@@ -126,11 +126,9 @@ class CounterGuard:
     ) -> bool:
         """Return True if the gateway derives this counter from one that must not be believed now."""
         for source in SOURCES[key]:
-            past = self._past.get(source)
-            if past is None:
-                continue
             if source not in readings:
-                if past.shown is not None and at - past.read_at < LONGEST:
+                past = self._past.get(source)
+                if past is not None and past.shown is not None and at - past.read_at < LONGEST:
                     return True
                 continue
             reason = doubts[source]
@@ -138,7 +136,7 @@ class CounterGuard:
                 continue
             other = opposite(source)
             across = readings.get(other, 0.0) if other else 0.0
-            if spreads(past, reason, readings[source], across):
+            if spreads(self._past[source], reason, readings[source], across):
                 return True
         return False
 

@@ -38,7 +38,8 @@ that relabelling or HTTP SD bring. `probe_exporter metrics --format json` has th
 - **States** come twice: as the Go exporter has them (one series of 1, the state in a label), and as state sets: one
   series for each known state, 0 or 1, and `other` for a word that no release knew.
 - **Age.** Core power readings are new at every probe. What changes rarely is asked once a minute or once in ten
-  minutes, two such endpoints a probe at most; `powerwall_endpoint_age_seconds` is the age of each answer.
+  minutes, two such endpoints a probe at most. On slow Wi-Fi not everything fits into a probe: the endpoints come in
+  turns, and fast values are kept for 30 seconds. `powerwall_endpoint_age_seconds` is the age of each answer.
 - **Never measured.** A category whose meter never answered (its time is in the year 1, and every number is 0) has no
   samples. A phase whose power the gateway leaves out because it is exactly 0 has 0. 0 A beside more than 100 VA is
   not a measurement, and has no sample.
@@ -53,6 +54,9 @@ that relabelling or HTTP SD bring. `probe_exporter metrics --format json` has th
 - `powerwall_instant_average_amps` equals `powerwall_instant_total_amps` in every recording. For the load both are power
   divided by voltage, where the voltage of a synchrometer is the mean of the phases times √3: no meter would show that
   current. For the site a synchrometer adds the currents of its transformers up, without their signs.
+- A Powerwall 3 tells no uptime, so that a first total of 0 is held back for ten minutes. Two may truly be 0, what
+  the load exported and what solar imported: `powerwall_readings_held_back` is then 2 after the first start, and its
+  alert is pending.
 - A new pack has some 14.4 kWh where 13.5 kWh are nominal: a health above 1 is normal.
 - A solar *meter* (`powerwall_dev_*`) counts production as imported, the category (`powerwall_exported_joules_total`) as
   exported.

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 import yaml
 
+from probe_exporter.cli.options import variable_of
 from probe_exporter.config import Config, load_config
 from probe_exporter.fleet import Fleet
 from probe_exporter.simulator import make_certificate
@@ -221,6 +222,22 @@ def check_unit(name: str, folder: Path) -> None:
     succeed(analyze, "security", "--offline=true", f"--threshold={MOST_EXPOSED}", unit)
 
 
+def check_socket(name: str, folder: Path) -> None:
+    """The unit of the port, beside the service of the same name with the drop-in that its comment gives."""
+    text = (EXAMPLES / name).read_text(encoding="utf-8")
+    service = (EXAMPLES / name).with_suffix(".service").read_text(encoding="utf-8")
+    drop_in = re.search(r"^#   \[Service\]\n#   Environment=(\w+)=true$", text, re.MULTILINE)
+    assert drop_in is not None
+    assert drop_in[1] == variable_of("--web.systemd-socket")
+    assert f"ListenStream={re.findall('SocketBindAllow=tcp:([0-9]+)', service)[0]}\n" in text
+    unit = folder / Path(name).name
+    unit.write_text(text, encoding="utf-8")
+    unit.with_suffix(".service").write_text(
+        re.sub(r"ExecStart=\S+", "ExecStart=/bin/true", service), encoding="utf-8"
+    )
+    assert str(folder) not in succeed(program("systemd-analyze"), "verify", "--man=no", unit)
+
+
 def assert_is_command(*arguments: str) -> None:
     """Whether the program takes this command line."""
     asked = run_program(*arguments, "--help")
@@ -357,6 +374,7 @@ CHECKS: dict[str, Callable[[str, Path], None]] = {
     r"grafana/\w+\.py": check_program,
     r"grafana/README\.md": check_readme,
     r"systemd/probe_exporter\.service": check_unit,
+    r"systemd/probe_exporter\.socket": check_socket,
     r"container/Containerfile": check_containerfile,
     r"container/Containerfile\.dockerignore": check_build_context,
     r"container/tedapi\.txt": check_pinned_requirements,

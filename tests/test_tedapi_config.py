@@ -14,7 +14,8 @@ from probe_exporter.errors import ConfigurationError
 from probe_exporter.simulator import LivingSite, SimulatedGateway
 from probe_exporter.tedapi import queries
 from probe_exporter.tedapi.questions import Question
-from tests.tedapi_parts import LEADER, key_file, needs_extra
+from tests.program_runs import run_program
+from tests.tedapi_parts import LEADER, key, key_file, needs_extra
 
 pytestmark = needs_extra
 MARKER = "MARKER-secret"
@@ -219,6 +220,51 @@ def test_fetchcert_covers_both_addresses(tmp_path: Path) -> None:
         other.swap_certificate()
         again = CliRunner().invoke(cli, [f"--config.file={tmp_path / 'config.yaml'}", "fetchcert", "home"])
         assert "--force" in again.output
+
+
+@pytest.mark.parametrize(
+    ("fault", "by_key", "code", "expected"),
+    [
+        ("", True, 0, "; the password is accepted; TEDAPI: the key is accepted\n"),
+        ("", False, 0, "; the password is accepted; TEDAPI: the password is accepted\n"),
+        (
+            "tedapi_key_pending",
+            True,
+            1,
+            "home: TEDAPI: the gateway knows the key, but the key is not confirmed yet",
+        ),
+        ("tedapi_key_unknown", True, 1, "home: TEDAPI: the gateway does not know this key"),
+        ("tedapi_busy", False, 1, "home: TEDAPI: "),
+    ],
+)
+def test_check_tries_the_key_once(tmp_path: Path, fault: str, by_key: bool, code: int, expected: str) -> None:
+    from probe_exporter.simulator.tedapi import LivingSource, Tedapi
+
+    site = LivingSite(profile="pw3")
+    with SimulatedGateway(site) as gateway:
+        gateway.tedapi = Tedapi(LivingSource(site))
+        gateway.tedapi.register(key().public_key())
+        if fault:
+            gateway.tedapi.play(fault)
+        keys = (
+            {"rsa_key_file": key_file(tmp_path).name}
+            if by_key
+            else {"gateway_password": gateway.tedapi.password}
+        )
+        own = {
+            "gateway_address": gateway.address,
+            "login_password": gateway.password,
+            "tls_fingerprint": f"sha256:{gateway.certificate.sha256}",
+        }
+        load(tmp_path, keys, **own)
+        command = [f"--config.file={tmp_path / 'config.yaml'}", "check", "--connect"]
+        run_program(*command)
+        assert not gateway.counts.requests, "nothing is sent without --login"
+        done = run_program(*command, "--login")
+        asked = [path for path in gateway.counts.requests if "tedapi" in path]
+    assert done.code == code, done.stderr
+    assert expected in done.stdout + done.stderr
+    assert [gateway.counts.requests[path] for path in asked] == [1] * len(asked) != [], "each once"
 
 
 def test_without_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,8 +19,16 @@ if TYPE_CHECKING:
 @click.option(
     "--connect", is_flag=True, help="Also try address and certificate of each gateway; nothing is sent."
 )
-@click.option("--login", is_flag=True, help="With --connect: also try the password, once.")
-@duration_option("--timeout", "10s", "With --connect: time limit for each address, and for a login.")
+@click.option(
+    "--login",
+    is_flag=True,
+    help="With --connect: also try the password, and the key or password of TEDAPI, once.",
+)
+@duration_option(
+    "--timeout",
+    "10s",
+    "With --connect: time limit for each address, and for a login. TEDAPI has its request_timeout.",
+)
 @click.pass_obj
 def check(settings: Settings, targets: tuple[str, ...], connect: bool, login: bool, timeout: float) -> int:
     """Validate the configuration.

@@ -243,7 +243,7 @@ def _phases(
 ) -> PhaseValues:
     """The values by phase under ``keys``; 0 for a ``silent`` one that has no value.
 
-    There are none where the ``time`` of their measurement is in the year 1, which means never; 2018 tells no time.
+    None at all where ``time``, that of their measurement, is in the year 1: never. Firmware of 2018 does not say when.
     """
     if readings.never(time):
         return ()

@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
-from probe_exporter.metrics.filled import FilledMetric, Line
+from probe_exporter.metrics.filled import FilledMetric, start
 
 
 class Format(Enum):
@@ -57,26 +57,8 @@ def render(metrics: Iterable[FilledMetric], form: Format) -> bytes:
 
 def written(metric: FilledMetric) -> str:
     """The lines of a family's samples, which are the same in both formats."""
-    return "".join(_lines(metric))
-
-
-def _lines(metric: FilledMetric) -> list[str]:
     head = metric.heading
-    if not head.labels:
-        return [head.line.pattern % _number(value) for value in metric.values.values()]
-    if not head.optional:
-        return _written(head.line, metric.values.items())
-    place = head.labels.index(head.optional)
-    return [
-        text
-        for sample in metric.values.items()
-        for text in _written(head.line if sample[0][place] else head.short, (sample,))
-    ]
-
-
-def _written(line: Line, samples: Iterable[tuple[tuple[str, ...], float]]) -> list[str]:
-    pattern, arrange = line.pattern, line.arrange
-    return [pattern % (*_escaped(arrange(texts)), _number(value)) for texts, value in samples]
+    return "".join([f"{start(head, texts)}{_number(value)}\n" for texts, value in metric.values.items()])
 
 
 def _number(value: float) -> str:
@@ -84,10 +66,3 @@ def _number(value: float) -> str:
     if -math.inf < value < 1e6:
         return repr(value)
     return str(floatToGoString(value))  # type: ignore[no-untyped-call]  # untyped in prometheus_client
-
-
-def _escaped(texts: tuple[str, ...]) -> tuple[str, ...]:
-    together = "".join(texts)
-    if "\\" in together or "\n" in together or '"' in together:
-        return tuple(text.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"") for text in texts)
-    return texts

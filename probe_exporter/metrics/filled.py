@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
-from operator import itemgetter
-from typing import final
+from functools import cache, lru_cache
+from typing import Final, final
 
 from prometheus_client import Metric
 from prometheus_client.samples import Sample
@@ -15,23 +14,15 @@ Values = Mapping[tuple[str, ...], float]
 """Values by label values, which stand in the order of the family's label names."""
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """The line of a sample: ``pattern`` takes the label values as ``arrange`` orders them, and the number.
-
-    Both formats sort labels by name.
-    """
-
-    pattern: str
-    arrange: Callable[[tuple[str, ...]], tuple[str, ...]]
+MAX_STARTS: Final = 8192
+"""Beginnings of lines that are kept for the whole process. A thousand gateways have most of them in common."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Heading:
     """The text that all samples of a family share. ``text`` and ``openmetrics`` are its lines HELP and TYPE.
 
-    ``family`` is the name without the counter's ``_total``. ``line`` is the form of a sample; where the label
-    ``optional`` is empty, ``short`` is, without it.
+    ``family`` is the name without the counter's ``_total``. The label ``optional`` is left out where it is empty.
     """
 
     name: str
@@ -40,8 +31,6 @@ class Heading:
     labels: tuple[str, ...]
     optional: str
     family: str
-    line: Line
-    short: Line
     text: str
     openmetrics: str
 
@@ -62,23 +51,27 @@ def heading(name: str, kind: str, documentation: str, labels: tuple[str, ...], o
         labels,
         optional,
         family,
-        _line(name, labels, labels),
-        _line(name, labels, tuple(label for label in labels if label != optional)),
         f"# HELP {name} {breaks}\n# TYPE {name} {kind}\n",
         f"# HELP {family} {quotes}\n# TYPE {family} {kind}\n",
     )
 
 
-def _line(name: str, labels: tuple[str, ...], shown: tuple[str, ...]) -> Line:
-    pairs = ",".join(f'{label}="%s"' for label in sorted(shown))
-    pattern = f"{name}{{{pairs}}} %s\n" if pairs else f"{name} %s\n"
-    order = [labels.index(label) for label in sorted(shown)]
-    if order == list(range(len(labels))):
-        return Line(pattern, tuple)
-    return Line(
-        pattern,
-        itemgetter(*order) if len(order) > 1 else lambda texts: tuple(texts[place] for place in order),
+@lru_cache(maxsize=MAX_STARTS)
+def start(described: Heading, texts: tuple[str, ...]) -> str:
+    """The line of a sample up to its value. Both formats sort labels by name, and escape the same characters.
+
+    Raises ValueError where there are not as many label values as labels.
+    """
+    pairs = ",".join(
+        f'{label}="{_escaped(text)}"'
+        for label, text in sorted(zip(described.labels, texts, strict=True))
+        if text or label != described.optional
     )
+    return f"{described.name}{{{pairs}}} " if pairs else f"{described.name} "
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
 
 
 @final
@@ -86,30 +79,39 @@ class FilledMetric(Metric):
     """A family with its values, as prometheus_client's registry and generators take it.
 
     Its samples are made only for those who ask: hundreds of objects a probe, which our own renderer does without.
-    A family that is written already comes with its ``lines``, and with a function that gives its values again.
+    A family that is written already comes with its ``lines``.
     """
 
-    def __init__(
-        self, heading: Heading, values: Values | Callable[[], Values], lines: str | None = None
-    ) -> None:
+    __slots__ = ("heading", "lines", "values")
+
+    def __init__(self, heading: Heading, values: Values, lines: str | None = None) -> None:
         # Not Metric's own: it would check a name that is known at import, at every probe anew.
         self.heading = heading
+        self.values = values
         self.lines = lines
-        self._values = values
-        self.name = heading.family
-        self.documentation = heading.documentation
-        self.type = heading.kind
-        self.unit = ""
 
     @property
-    def values(self) -> Values:
-        """The values by label values."""
-        if callable(self._values):
-            self._values = self._values()
-        return self._values
+    def name(self) -> str:  # type: ignore[override]  # attributes there; here nothing is copied for each probe
+        """The name, without the counter's ``_total``."""
+        return self.heading.family
 
     @property
-    def samples(self) -> list[Sample]:  # type: ignore[override]  # an attribute there, which this one fills lazily
+    def documentation(self) -> str:  # type: ignore[override]
+        """The help."""
+        return self.heading.documentation
+
+    @property
+    def type(self) -> str:  # type: ignore[override]
+        """The kind: gauge or counter."""
+        return self.heading.kind
+
+    @property
+    def unit(self) -> str:  # type: ignore[override]
+        """None of ours is told apart from the name."""
+        return ""
+
+    @property
+    def samples(self) -> list[Sample]:  # type: ignore[override]
         """The samples. Raises ValueError where a value has not as many labels as its family."""
         names, optional = self.heading.labels, self.heading.optional
         return [

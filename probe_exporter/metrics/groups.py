@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import groupby
 from math import isfinite
 from typing import Final
 
 from probe_exporter.metrics.catalogue import Family
 from probe_exporter.metrics.exposition import written
-from probe_exporter.metrics.filled import FilledMetric, Values
+from probe_exporter.metrics.filled import FilledMetric, Heading
 from probe_exporter.readings import Readings
 
 MAX_ENDPOINT_SERIES: Final = 1000
@@ -99,25 +98,11 @@ def fill(
     return FilledGroup(tuple(metrics), room - left, dropped, held_back, usable)
 
 
-@dataclass(frozen=True, slots=True)
-class _GroupText:
-    """The text of each family of a group, "" where it has no sample, and the readings that all was made of.
-
-    Values would take more memory than their text.
-    """
-
-    made_of: tuple[object, ...]
-    lines: tuple[str, ...]
-    series: int
-    dropped: int
-    usable: bool
-
-
 class KeptTexts:
-    """The lasting groups of one gateway, as text."""
+    """The lasting groups of one gateway, filled and written, each with the readings that it was made of."""
 
     def __init__(self) -> None:
-        self._kept: dict[FamilyGroup, _GroupText] = {}
+        self._kept: dict[FamilyGroup, tuple[tuple[object, ...], FilledGroup]] = {}
 
     def fill(self, group: FamilyGroup, readings: Readings, admits: Admits) -> FilledGroup:
         """Fill a group, from what is kept where that was made of the same readings."""
@@ -125,47 +110,27 @@ class KeptTexts:
             return fill(group, readings, admits)
         made_of = tuple([getattr(readings, name) for name in group.reads])
         kept = self._kept.get(group)
-        if kept is None or kept.made_of != made_of:
-            kept = self._kept[group] = _keep(group, fill(group, readings, admits), made_of)
-        metrics = tuple(
-            [
-                FilledMetric(family.heading, partial(_values, group, family, readings), lines)
-                for family, lines in zip(group.families, kept.lines, strict=True)
-                if lines
-            ]
-        )
-        return FilledGroup(metrics, kept.series, kept.dropped, 0, kept.usable)
+        if kept is None or kept[0] != made_of:
+            filled = fill(group, readings, admits)
+            filled = replace(filled, metrics=tuple(_written(metric) for metric in filled.metrics))
+            kept = self._kept[group] = made_of, filled
+        return kept[1]
 
 
-def _keep(group: FamilyGroup, filled: FilledGroup, made_of: tuple[object, ...]) -> _GroupText:
-    texts = {metric.heading.name: _shared(metric) for metric in filled.metrics}
-    return _GroupText(
-        made_of,
-        tuple(texts.get(family.name, "") for family in group.families),
-        filled.series,
-        filled.dropped,
-        filled.usable,
-    )
+_shared: Final[dict[tuple[Heading, str], FilledMetric]] = {}
 
 
-_texts: Final[dict[str, str]] = {}
-
-
-def _shared(metric: FilledMetric) -> str:
-    """The text of a family. A thousand gateways are in the same few states, and of up to `MAX_TEXTS` there is one copy.
+def _written(metric: FilledMetric) -> FilledMetric:
+    """A family with its text. A thousand gateways are in the same few states: of up to `MAX_TEXTS` there is one copy.
 
     States and identities have the value 0 or 1; measurements are not among them, as each is another.
     """
     text = written(metric)
-    if text in _texts:
-        return _texts[text]
-    short = len(text) <= MAX_SHARED and len(_texts) < MAX_TEXTS
+    key = metric.heading, text
+    if key in _shared:
+        return _shared[key]
+    done = FilledMetric(metric.heading, metric.values, text)
+    short = len(text) <= MAX_SHARED and len(_shared) < MAX_TEXTS
     if short and set(metric.values.values()) <= {0.0, 1.0}:
-        _texts[text] = text
-    return text
-
-
-def _values(group: FamilyGroup, family: Family, readings: Readings) -> Values:
-    """The values of a family that was kept as text."""
-    alone = replace(group, families=(family,))
-    return fill(alone, readings, lambda *_: True).metrics[0].values
+        _shared[key] = done
+    return done

@@ -6,6 +6,7 @@ ProbeExporterError
 ├── UnknownModuleError      a module that is not configured
 └── GatewayError            one gateway did not answer as it should; every leaf has a ``reason``
     ├── ConnectError        connect        no TCP connection, reset, cut short
+    │   └── NoThreadError   connect        this system allows no thread in which to connect
     ├── DeadlineError       timeout        connected, but no whole answer in time
     ├── TlsError            tls            the handshake failed
     │   └── PinError        tls            another certificate than the pinned one
@@ -89,6 +90,10 @@ class ConnectError(GatewayError):
     """No TCP connection, or one that was reset or cut short."""
 
     reason = "connect"
+
+
+class NoThreadError(ConnectError):
+    """This system allows no further thread, and so no connection can be made."""
 
 
 class DeadlineError(GatewayError):

@@ -5,11 +5,24 @@ from __future__ import annotations
 import os
 import stat
 import tempfile
+import threading
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Final
 
+Done = Callable[["OSError | None"], None]
+"""What is called once a file is written, with the error where it could not be."""
+
+Write = Callable[[Path, bytes, Done], None]
+"""Writes a small file, readable by its owner only. Never raises."""
+
 _LEFTOVER: Final = 3600.0
+
+_AT_ONCE: Final = 8
+"""Files that are written at a time: the disk takes longer to tell that one is safe than to write it."""
 
 
 def read_regular(path: Path, most: int, remedy: str = "name a file") -> bytes:
@@ -56,3 +69,61 @@ def write_whole(path: Path, data: bytes, mode: int = 0o600) -> None:
     except BaseException:
         os.unlink(temporary)
         raise
+
+
+def write_now(path: Path, data: bytes, done: Done) -> None:
+    """Write a file of the state directory, and return when it is on disk."""
+    error = None
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_whole(path, data)
+    except OSError as failure:
+        error = failure
+    done(error)
+
+
+class Saver:
+    """Writes files in threads of its own, for an event loop that must not wait for a disk.
+
+    Of two writes to one path the later one is what stays.
+    """
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(_AT_ONCE, "state")
+        self._lock = threading.Lock()
+        self._waiting: dict[Path, tuple[bytes, tuple[Done, ...]]] = {}
+        self._writing: set[Path] = set()
+
+    def write(self, path: Path, data: bytes, done: Done) -> None:
+        """Write soon, and call ``done`` then, in another thread."""
+        with self._lock:
+            _, before = self._waiting.pop(path, (b"", ()))
+            self._waiting[path] = data, (*before, done)
+        try:
+            self._pool.submit(self._write_all)
+        except RuntimeError:  # the system allows no further thread, or the program ends
+            self._write_all()
+
+    def close(self) -> None:
+        """Return when everything is on disk."""
+        self._pool.shutdown()
+
+    def _write_all(self) -> None:
+        while (found := self._next()) is not None:
+            path, data, waiting = found
+            write_now(path, data, partial(self._written, path, waiting))
+
+    def _next(self) -> tuple[Path, bytes, tuple[Done, ...]] | None:
+        """Take a write from the list. One path is written by one thread at a time: the younger must come last."""
+        with self._lock:
+            path = next((path for path in self._waiting if path not in self._writing), None)
+            if path is None:
+                return None
+            self._writing.add(path)
+            return path, *self._waiting.pop(path)
+
+    def _written(self, path: Path, waiting: tuple[Done, ...], error: OSError | None) -> None:
+        with self._lock:
+            self._writing.discard(path)
+        for done in waiting:
+            done(error)

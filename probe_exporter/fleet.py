@@ -12,7 +12,7 @@ from typing import Final
 from probe_exporter.clock import Clock, SystemClock
 from probe_exporter.config import Config, GatewayConfig
 from probe_exporter.errors import UnknownTargetError
-from probe_exporter.files import remove_leftovers
+from probe_exporter.files import Saver, remove_leftovers, write_now
 from probe_exporter.gateway.client import Gateway
 from probe_exporter.gateway.login_record import LoginRecord
 from probe_exporter.gateway.schedule import Schedule
@@ -32,14 +32,23 @@ MOST_RECORDS: Final = 10_000
 class Fleet:
     """The sites by name and address. Swapped whole on reload: a reader sees the old fleet or the new one.
 
-    ``one_off`` is for a program that probes each gateway once, and ends.
+    ``one_off`` is for a program that probes each gateway once, and ends. ``saver`` writes the files of the state
+    directory; without one the thread that has something to save waits for the disk.
     """
 
     def __init__(
-        self, config: Config, telemetry: Telemetry, clock: Clock | None = None, *, one_off: bool = False
+        self,
+        config: Config,
+        telemetry: Telemetry,
+        clock: Clock | None = None,
+        *,
+        one_off: bool = False,
+        saver: Saver | None = None,
     ) -> None:
         self.telemetry = telemetry
         self._one_off = one_off
+        self._saver = saver
+        self._write = write_now if saver is None else saver.write
         self._clock = clock or SystemClock()
         self._lock = threading.Lock()
         self._config = config
@@ -70,7 +79,8 @@ class Fleet:
     def reload(self, config: Config) -> None:
         """Take over another configuration. Gateways that did not change keep their sessions and connections."""
         with self._lock:
-            store = LoginStore(config.state_directory, self._clock) if config.state_directory else None
+            folder = config.state_directory
+            store = LoginStore(folder, self._clock, self._write) if folder is not None else None
             old = self._sites
             sites = {
                 name: self._site(config, gateway, old.get(name), store)
@@ -94,6 +104,8 @@ class Fleet:
         for site in self._sites.values():
             _close(site)
             site.memory.guard.close()
+        if self._saver is not None:
+            self._saver.close()
 
     def _site(
         self, config: Config, gateway: GatewayConfig, old: Site | None, store: LoginStore | None
@@ -115,7 +127,7 @@ class Fleet:
         store = None
         if config.state_directory is not None and not self._one_off:
             addresses = tuple(address.text for address in gateway.addresses)
-            store = HoldStore(config.state_directory, self._clock, gateway.name, addresses)
+            store = HoldStore(config.state_directory, self._clock, gateway.name, addresses, self._write)
         return CounterGuard(gateway.name, store, one_off=self._one_off)
 
     def _record(self, gateway: GatewayConfig) -> LoginRecord:

@@ -9,7 +9,7 @@ import pytest
 
 from probe_exporter.gateway.endpoints import ENDPOINTS, PERIOD, SLOW_PER_PROBE
 from probe_exporter.web.accepting import MAX_CONNECTIONS
-from probe_exporter.web.probing import LEAST_WORKERS, MOST_WORKERS
+from probe_exporter.web.probing import MOST_RUNS
 
 PAGE = (Path(__file__).parent.parent / "docs/scaling.md").read_text(encoding="utf-8")
 TIERS = tuple(PERIOD)
@@ -41,5 +41,5 @@ def test_what_core_alone_asks() -> None:
 
 
 def test_the_bounds_of_one_process() -> None:
-    assert f"at least {LEAST_WORKERS}, at most {MOST_WORKERS:,};" in PAGE
+    assert f"at most {MOST_RUNS:,};" in PAGE
     assert f"| connections from Prometheus | {MAX_CONNECTIONS:,} |" in PAGE

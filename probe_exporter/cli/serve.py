@@ -167,6 +167,7 @@ def run(
     from probe_exporter.cli.reloading import FileWatch, Reloader
     from probe_exporter.cli.rounds import Rounds
     from probe_exporter.config.sources import Files
+    from probe_exporter.files import Saver
     from probe_exporter.fleet import Fleet
     from probe_exporter.probe import Prober
     from probe_exporter.telemetry import Telemetry
@@ -178,7 +179,7 @@ def run(
     config = settings.load(files=files)
     _check_descriptors(config)
     telemetry = Telemetry()
-    fleet = Fleet(config, telemetry)
+    fleet = Fleet(config, telemetry, saver=Saver())
     reloader = Reloader(settings, fleet, telemetry, files)
 
     def reload() -> Callable[[], None]:

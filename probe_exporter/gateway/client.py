@@ -9,9 +9,10 @@ from typing import Final
 
 from probe_exporter.clock import Clock, SystemClock
 from probe_exporter.config import GatewayConfig
-from probe_exporter.errors import ConnectError, GatewayError, PinError, TlsError
-from probe_exporter.gateway.exchange import Demand, Fetched, Limits
+from probe_exporter.errors import ConnectError, GatewayError, NoThreadError, PinError, TlsError
+from probe_exporter.gateway.exchange import Demand, Fetched, Limits, Watch
 from probe_exporter.gateway.fetch import Fetch
+from probe_exporter.gateway.polling import Polling
 from probe_exporter.gateway.session import Session
 from probe_exporter.gateway.transport import Connection, Dialler, connect
 from probe_exporter.telemetry import Telemetry
@@ -76,12 +77,21 @@ class Gateway:
         return fetch is not None and fetch.logging_in
 
     def fetch(self, demand: Demand) -> None:
-        """Ask what ``demand`` wants and hand over what arrives, until nobody waits and nothing is under way.
+        """Ask in this thread what ``demand`` wants, until nobody waits and nothing is under way.
 
         One fetch at a time: the caller sees to it.
         """
-        self.session.open()
-        fetch = Fetch(self, demand, self._telemetry, self._clock)
+        polling = Polling()
+        fetch = self.begin(demand, polling)
+        try:
+            polling.drive(fetch)
+        finally:
+            self.end(fetch)
+            polling.close()
+
+    def begin(self, demand: Demand, watch: Watch) -> Fetch:
+        """Begin a fetch, which the caller drives by its turns and then gives to `end`. One fetch at a time."""
+        fetch = Fetch(self, demand, watch, self._telemetry, self._clock)
         with self._lock:
             self._fetch = fetch
             if not self.dialling:
@@ -90,15 +100,16 @@ class Gateway:
                 self._dialled, self.dialling = None, False
                 if self.idle:
                     self.narrow()
-        try:
-            fetch.run()
-        finally:
-            with self._lock:
-                if self._fetch is fetch:  # once nobody waits, the next one may begin before this has ended
-                    self._fetch = None
-                    if self.closed:
-                        self.drop_idle()
-            fetch.close()
+        return fetch
+
+    def end(self, fetch: Fetch) -> None:
+        """End a fetch: close the connections that carry a request, and wake it no more."""
+        with self._lock:
+            if self._fetch is fetch:  # once nobody waits, the next one may begin before this has ended
+                self._fetch = None
+                if self.closed:
+                    self.drop_idle()
+        fetch.close()
 
     def wake(self) -> None:
         """Let a running fetch look around: somebody came, or a connection stands."""
@@ -150,19 +161,20 @@ class Gateway:
         self._narrow_until = self._clock.monotonic() + NARROW
 
     def dial(self, connect_timeout: float, trace: Callable[[str], None]) -> None:
-        """Begin to make a connection; `take_dialled` gives what became of it."""
+        """Begin to make a connection; `take_dialled` gives what became of it. Raises NoThreadError."""
         thread = threading.Thread(target=self._dial, args=(connect_timeout, trace), name="dial", daemon=True)
         self.dialling = True
         try:
             thread.start()
-        except RuntimeError as error:  # the system allows no further thread
-            self._dialled = ConnectError(f"no connection can be made: {error}")
-            self.wake()
+        except RuntimeError as error:
+            self.dialling = False
+            raise NoThreadError(f"no connection can be made: {error}") from error
 
     def _dial(self, connect_timeout: float, trace: Callable[[str], None]) -> None:
         started = time.monotonic()
         dialled: Connection | GatewayError
         try:
+            self.session.open()
             dialled = self._dialler.dial(connect_timeout)
             trace(f"connected to {dialled.address.text} in {time.monotonic() - started:.3f} s")
         except GatewayError as error:

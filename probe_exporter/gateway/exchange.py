@@ -52,12 +52,12 @@ class Demand(Protocol):
         """Return the limits for the clients that wait now, None if there are none."""
         ...
 
-    def pending(self, public_only: bool, hung_under_way: bool) -> bool:
-        """Return True if `next` would give an endpoint."""
+    def next(self, public_only: bool, hung_under_way: bool) -> Endpoint | None:
+        """Return the endpoint to ask now, None if there is none."""
         ...
 
-    def next(self, public_only: bool, hung_under_way: bool) -> Endpoint | None:
-        """Return the endpoint to ask now, and count it as asked."""
+    def asked(self, endpoint: Endpoint) -> None:
+        """Note that the endpoint which `next` gave is being asked."""
         ...
 
     def hung(self, endpoint: Endpoint) -> bool:
@@ -81,7 +81,23 @@ class Demand(Protocol):
         ...
 
 
-@dataclass(slots=True)
+class Watch(Protocol):
+    """The means by which a fetch learns of what arrives: a thread that polls, or an event loop."""
+
+    def add(self, descriptor: int) -> None:
+        """Give the fetch a turn when there is something to read from ``descriptor``."""
+        ...
+
+    def remove(self, descriptor: int) -> None:
+        """Look at ``descriptor`` no more. It may be closed already."""
+        ...
+
+    def wake(self) -> None:
+        """Give the fetch a turn soon. Called in any thread."""
+        ...
+
+
+@dataclass(slots=True, eq=False)
 class Exchange:
     """A request under way on a connection; ``endpoint`` is None for a login.
 

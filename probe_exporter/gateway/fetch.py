@@ -1,25 +1,24 @@
-"""A fetch: endpoints of one gateway over a few connections, in one thread.
+"""A fetch: endpoints of one gateway over a few connections, a turn at a time.
 
-The loop moves bytes and watches the clock. What is asked is decided by whoever demands it, how a request is made and
+It moves bytes and watches the clock. What is asked is decided by whoever demands it, how a request is made and
 an answer is read by the endpoint's dialect, and what a refusal means by the session. As soon as an answer is whole,
 its connection carries the next request, and only then is the answer decoded.
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
-import select
+import math
 import time
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from probe_exporter.clock import Clock
-from probe_exporter.errors import ConnectError, DeadlineError, GatewayError
+from probe_exporter.errors import ConnectError, DeadlineError, GatewayError, NoThreadError
 from probe_exporter.gateway.endpoints import Endpoint
-from probe_exporter.gateway.exchange import Demand, Exchange, Fetched, Limits, telltale
-from probe_exporter.gateway.transport import LONGEST_POLL, Connection
+from probe_exporter.gateway.exchange import Demand, Exchange, Fetched, Limits, Watch, telltale
+from probe_exporter.gateway.transport import Connection
 from probe_exporter.gateway.wire import HttpAnswer
 from probe_exporter.telemetry import Telemetry
 
@@ -37,23 +36,27 @@ class _Again:
 
 
 class Fetch:
-    """The exchanges under way with one gateway, and the loop that drives them."""
+    """The exchanges under way with one gateway. Whoever drives it gives it a turn when something has happened.
 
-    def __init__(self, gateway: Gateway, demand: Demand, telemetry: Telemetry, clock: Clock) -> None:
+    A turn never waits. ``watch`` is how its driver learns of what arrives on the connections.
+    """
+
+    def __init__(
+        self, gateway: Gateway, demand: Demand, watch: Watch, telemetry: Telemetry, clock: Clock
+    ) -> None:
         self._gateway = gateway
         self._session = gateway.session
         self._demand = demand
+        self._watch = watch
         self._telemetry = telemetry
         self._clock = clock
         self._active: dict[int, Exchange] = {}
+        self._watched: dict[int, Connection] = {}
         self._again: deque[_Again] = deque()
         self._login: Exchange | None = None
+        self._login_on: Connection | None = None
+        self._login_timeout = 0.0
         self._retry_at = 0.0
-        self._poller = select.poll()
-        self._waker, self._alarm = os.pipe()
-        os.set_blocking(self._waker, False)
-        os.set_blocking(self._alarm, False)
-        self._poller.register(self._waker, select.POLLIN)
 
     @property
     def connected(self) -> bool:
@@ -63,42 +66,73 @@ class Fetch:
     @property
     def logging_in(self) -> bool:
         """Return True while a login is under way: then nothing but public endpoints may be asked."""
-        return self._login is not None
+        return self._login is not None or self._login_on is not None
 
     def wake(self) -> None:
-        """Let the loop look around now. The gateway calls it under its lock, never after `close`."""
-        with contextlib.suppress(BlockingIOError):  # then it is awake already
-            os.write(self._alarm, b"!")
+        """Ask for a turn soon: somebody came, or a connection stands. Called in any thread."""
+        self._watch.wake()
 
     def close(self) -> None:
-        """End what is still under way. Called in the thread of `run`."""
-        self._drop_active()
-        os.close(self._waker)
-        os.close(self._alarm)
-
-    def run(self) -> None:
-        """Ask and read until nobody waits and nothing is under way."""
-        while True:
-            self._take_dialled(self._demand.limits())
-            limits = self._demand.limits()  # those who waited for that connection may have left
-            if limits is not None:
-                self._dispatch(limits)
-            elif self._gateway.closed:
-                self._drop_active()
-            waiting = limits is not None and (self._gateway.dialling or self._retry_at > 0.0)
-            if not self._active and not waiting and self._demand.over():
-                return
-            ended = self._wait(limits)
-            ended = [exchange for exchange in ended if not self._asked_again(exchange)]
-            if ended and limits is not None:
-                self._dispatch(limits)
-            for exchange in ended:
-                self._judge(exchange)
-
-    def _drop_active(self) -> None:
+        """End what is still under way. Called by the driver, between two turns."""
         for exchange in self._active.values():
             exchange.connection.close()
         self._active.clear()
+        if self._login_on is not None:
+            self._login_on.close()
+            self._login_on = None
+        self._look_at_active()
+
+    def turn(self, ready: Iterable[int] = ()) -> float | None:
+        """Read from the descriptors that are ``ready``, and send what there is to send.
+
+        Return when the next turn is due at the latest, in seconds of `time.monotonic`. Return None at the end: when
+        nobody waits and nothing is under way. Raises NoThreadError where no connection can be made for that reason.
+        """
+        self._take_dialled(self._demand.limits())
+        limits = self._demand.limits()  # those who waited for that connection may have left
+        ended = [exchange for exchange in self._ended(ready) if not self._asked_again(exchange)]
+        self._send_login()
+        if limits is not None:
+            self._dispatch(limits)
+        elif self._gateway.closed:
+            self.close()
+        for exchange in ended:
+            self._judge(exchange)
+        if ended:
+            limits = self._demand.limits()
+            if limits is not None:
+                self._dispatch(limits)
+        self._look_at_active()
+        waiting = limits is not None and (self._gateway.dialling or self._retry_at > 0.0)
+        if not self._active and not waiting and self._login_on is None and self._demand.over():
+            return None
+        return self._due(limits)
+
+    def _due(self, limits: Limits | None) -> float:
+        """Return when something is to be done though nothing arrives."""
+        moments = [exchange.deadline for exchange in self._active.values()]
+        if limits is not None:
+            moments.append(limits.deadline)
+            if self._retry_at:
+                moments.append(self._retry_at)
+            if self.logging_in and limits.public_from > time.monotonic():
+                moments.append(limits.public_from)
+        return min(moments, default=math.inf)
+
+    def _look_at_active(self) -> None:
+        """Let the driver look at the connections that carry a request, and at no others.
+
+        A descriptor may be that of another connection by now: the system gives the numbers of closed ones again.
+        """
+        for descriptor, connection in list(self._watched.items()):
+            exchange = self._active.get(descriptor)
+            if exchange is None or exchange.connection is not connection:
+                self._watch.remove(descriptor)
+                del self._watched[descriptor]
+        for descriptor, exchange in self._active.items():
+            if descriptor not in self._watched:
+                self._watch.add(descriptor)
+                self._watched[descriptor] = exchange.connection
 
     # Connections
 
@@ -129,8 +163,9 @@ class Fetch:
 
         A login, which is never sent twice, and a second try get a fresh one: a gateway may close a used one meanwhile.
         """
-        second_try = bool(self._again) and self._again[0].revived and not self.logging_in
-        connection = self._gateway.idle_connection(fresh=self._login_due() or second_try)
+        second_try = bool(self._again) and self._again[0].revived
+        fresh = not self.logging_in and (second_try or self._session.login_due())
+        connection = self._gateway.idle_connection(fresh)
         if connection is not None or self._gateway.dialling:
             return connection
         if len(self._active) > (self._login is not None) and not self._gateway.may_widen():
@@ -140,46 +175,45 @@ class Fetch:
                 return None
             self._retry_at = 0.0
             self._telemetry.retries.inc()
-        self._gateway.dial(limits.connect_timeout, self._demand.trace)
+        try:
+            self._gateway.dial(limits.connect_timeout, self._demand.trace)
+        except NoThreadError:
+            if not self._active:
+                raise
         return None
 
     # Requests
 
     def _dispatch(self, limits: Limits) -> None:
         """Send as many requests as there is room for."""
-        while len(self._active) < limits.max_connections and self._anything(limits):
+        while len(self._active) + (self._login_on is not None) < limits.max_connections:
+            waits = self.logging_in
+            login = not waits and self._session.login_due()
+            endpoint = None
+            if not login and not (self._again and not waits):
+                if waits and time.monotonic() < limits.public_from:
+                    return
+                endpoint = self._demand.next(waits, self._hung_under_way)
+                if endpoint is None:
+                    return
             connection = self._connection(limits)
             if connection is None:
                 return
-            if self._login_due():
+            if login:
                 self._log_in(connection, limits)
-                continue
-            if self._again and not self.logging_in:
-                again = self._again.popleft()
-                self._send(again, connection, limits)
-                continue
-            endpoint = self._demand.next(self.logging_in, self._hung_under_way)
-            if endpoint is None:
-                self._gateway.put_back(connection)
-                return
-            obstacle = self._session.obstacle(endpoint)
-            if obstacle is not None:
-                self._gateway.put_back(connection)
-                self._tell(Fetched(endpoint, error=obstacle))
-                continue
+            elif endpoint is None:
+                self._send(self._again.popleft(), connection, limits)
+            else:
+                self._ask(endpoint, connection, limits)
+
+    def _ask(self, endpoint: Endpoint, connection: Connection, limits: Limits) -> None:
+        self._demand.asked(endpoint)
+        obstacle = self._session.obstacle(endpoint)
+        if obstacle is None:
             self._send(_Again(endpoint, repeated=False, revived=False), connection, limits)
-
-    def _anything(self, limits: Limits) -> bool:
-        """Return True if there is something to send."""
-        if self._login_due():
-            return True
-        if self._login is not None and time.monotonic() < limits.public_from:
-            return False
-        waits = self.logging_in
-        return bool(self._again and not waits) or self._demand.pending(waits, self._hung_under_way)
-
-    def _login_due(self) -> bool:
-        return self._login is None and self._session.login_due()
+        else:
+            self._gateway.put_back(connection)
+            self._tell(Fetched(endpoint, error=obstacle))
 
     @property
     def _hung_under_way(self) -> bool:
@@ -203,12 +237,21 @@ class Fetch:
         self._start(exchange, data)
 
     def _log_in(self, connection: Connection, limits: Limits) -> None:
-        """Send the login; it has its own time and connection, whoever still waits for it."""
-        if not self._session.begin_login():
+        """Begin a login, which belongs to the gateway: it is recorded first, and sent when it is on disk."""
+        if self._session.begin_login(self.wake):
+            self._login_on, self._login_timeout = connection, limits.request_timeout
+            self._send_login()
+        else:
             self._gateway.put_back(connection)
+
+    def _send_login(self) -> None:
+        """Send a login that has been recorded. It has its own time and connection."""
+        connection = self._login_on
+        if connection is None or not self._session.recorded:
             return
+        self._login_on = None
         self._telemetry.logins.inc()
-        self._login = Exchange(None, connection, time.monotonic() + limits.request_timeout, None)
+        self._login = Exchange(None, connection, time.monotonic() + self._login_timeout, None)
         self._start(self._login, self._session.login_request(connection.host_header))
 
     def _start(self, exchange: Exchange, data: bytes) -> None:
@@ -221,44 +264,29 @@ class Fetch:
             if not self._asked_again(exchange):
                 self._judge(exchange)
             return
-        descriptor = exchange.connection.fileno()
-        self._active[descriptor] = exchange
-        self._poller.register(descriptor, select.POLLIN)
+        self._active[exchange.connection.fileno()] = exchange
 
     # Answers
 
-    def _wait(self, limits: Limits | None) -> list[Exchange]:
-        """Read what arrives until an exchange ends or something else is to be done; the ended ones, off the list."""
-        moments = [exchange.deadline for exchange in self._active.values()]
+    def _ended(self, ready: Iterable[int]) -> list[Exchange]:
+        """Read what has arrived. Return the exchanges that ended, which are off the list then."""
+        ended = [
+            exchange
+            for exchange in (self._active.get(descriptor) for descriptor in ready)
+            if exchange is not None and self._read(exchange)
+        ]
         now = time.monotonic()
-        if limits is not None:
-            moments.append(limits.deadline)
-            if self._retry_at:
-                moments.append(self._retry_at)
-            if self._login is not None and limits.public_from > now:
-                moments.append(limits.public_from)
-        timeout = min(max(0.0, min(moments) - now), LONGEST_POLL) * 1000 if moments else None
-        ended = []
-        for descriptor, _ in self._poller.poll(timeout):
-            if descriptor == self._waker:
-                os.read(self._waker, 4096)
-            elif self._read(self._active[descriptor]):
-                ended.append(self._active[descriptor])
-        if not ended:
-            now = time.monotonic()
-            for exchange in self._active.values():
-                if now >= exchange.deadline:
-                    exchange.error = DeadlineError(f"no whole answer within {now - exchange.started:.3g} s")
-                    ended.append(exchange)
+        for exchange in self._active.values():
+            if now >= exchange.deadline and exchange not in ended:
+                exchange.error = DeadlineError(f"no whole answer within {now - exchange.started:.3g} s")
+                ended.append(exchange)
         for exchange in ended:
             self._release(exchange)
         return ended
 
     def _release(self, exchange: Exchange) -> None:
         """Take an ended exchange off its connection, which is kept where it may carry another one."""
-        descriptor = exchange.connection.fileno()
-        self._poller.unregister(descriptor)
-        del self._active[descriptor]
+        del self._active[exchange.connection.fileno()]
         exchange.check_step()
         connection = exchange.connection
         if exchange.reusable:
@@ -276,7 +304,7 @@ class Fetch:
                 exchange.reader.feed(data)
                 if exchange.reader.answer is not None:
                     return True
-                if time.monotonic() >= exchange.deadline:
+                if not exchange.connection.unread:
                     return False
         except GatewayError as error:
             exchange.error = error.as_value()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -43,8 +44,12 @@ class Store(Protocol):
         """Return the saved record of this gateway, None if there is no usable one."""
         ...
 
-    def save(self, config: GatewayConfig, record: LoginRecord) -> None:
-        """Save; never raises."""
+    def prepare(self, config: GatewayConfig) -> None:
+        """Do ahead what is slow about saving the record of this gateway."""
+        ...
+
+    def save(self, config: GatewayConfig, record: LoginRecord, done: Callable[[], None] = ...) -> None:
+        """Save, and call ``done`` then, perhaps in another thread; never raises."""
         ...
 
 

@@ -38,19 +38,13 @@ class Once:
             return None
         return self._limits
 
-    def pending(self, public_only: bool, hung_under_way: bool) -> bool:
-        """Return True if there is an endpoint to ask."""
-        return self._choose(public_only) is not None
-
     def next(self, public_only: bool, hung_under_way: bool) -> Endpoint | None:
         """Return the endpoint to ask now."""
-        endpoint = self._choose(public_only)
-        if endpoint is not None:
-            self._todo.remove(endpoint)
-        return endpoint
-
-    def _choose(self, public_only: bool) -> Endpoint | None:
         return next((one for one in self._todo if one.public or not public_only), None)
+
+    def asked(self, endpoint: Endpoint) -> None:
+        """Ask it once."""
+        self._todo.remove(endpoint)
 
     def hung(self, endpoint: Endpoint) -> bool:
         """Return False: each endpoint is requested once."""

@@ -10,6 +10,7 @@ A handful of wrong passwords locks the login of a gateway for 10 to 100 minutes,
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Final
 
 from probe_exporter.clock import Clock
@@ -63,11 +64,13 @@ class Session:
         self._clock = clock
         self._store = store
         self._record = record or LoginRecord()
-        self._loaded = store is None
+        self._loaded = False
         self._credentials = credentials(config)
         self._wanted = False
         self._under_way = False
         self._headers: tuple[Secret | None, bytes] = (None, b"")
+        self.recorded = True
+        """Return True if the last login that was begun is on disk, or is not to be kept there."""
 
     @property
     def record(self) -> LoginRecord:
@@ -75,12 +78,13 @@ class Session:
         return self._record
 
     def open(self) -> None:
-        """Read what was saved, at the first use. It takes milliseconds: not for the event loop."""
-        if self._loaded:
+        """Read what was saved, before the first connection. It takes milliseconds: not for the event loop."""
+        if self._loaded or self._store is None:
             return
         self._loaded = True
+        self._store.prepare(self._config)
         record = self._record
-        if record.credentials is None and self._store is not None:
+        if record.credentials is None:
             saved = self._store.load(self._config)
             if saved is not None:
                 copy_record(saved, record)
@@ -176,8 +180,12 @@ class Session:
 
     # A login
 
-    def begin_login(self) -> bool:
-        """Count a login from now on, whatever becomes of it. Return False if another one took this minute."""
+    def begin_login(self, recorded: Callable[[], None] = lambda: None) -> bool:
+        """Count a login from now on, whatever becomes of it. Return False if another one took this minute.
+
+        Send it when `recorded` is true: after a crash no second one may follow within the minute. The function
+        ``recorded`` is called when that is so, perhaps in another thread.
+        """
         record = self.record
         with record.lock:
             if not self._in_charge:
@@ -188,7 +196,13 @@ class Session:
                 return False
             record.last_login = now
         self._wanted, self._under_way = False, True
-        self._save()
+        self.recorded = False
+
+        def done() -> None:
+            self.recorded = True
+            recorded()
+
+        self._save(done)
         return True
 
     def login_request(self, host: str) -> bytes:
@@ -373,9 +387,11 @@ class Session:
             return _NONSENSE_WAITS[min(record.nonsense, len(_NONSENSE_WAITS)) - 1]
         return HOUR if wait is Wait.HOUR else 0.0
 
-    def _save(self) -> None:
+    def _save(self, done: Callable[[], None] = lambda: None) -> None:
         if self._store is not None and self._in_charge:
-            self._store.save(self._config, self.record)
+            self._store.save(self._config, self.record, done)
+        else:
+            done()
 
 
 def _own_words(body: bytes, password: Secret | None) -> str:

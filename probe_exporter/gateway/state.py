@@ -12,6 +12,7 @@ import json
 import logging
 import secrets
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -19,7 +20,7 @@ from typing import Any, Final
 from probe_exporter.clock import Clock
 from probe_exporter.config import GatewayConfig
 from probe_exporter.errors import REASONS
-from probe_exporter.files import read_regular, write_whole
+from probe_exporter.files import Write, read_regular, write_now
 from probe_exporter.gateway.login_record import LoginRecord, credentials, is_token
 from probe_exporter.gateway.session import HOUR, LONGEST_REST
 from probe_exporter.gateway.transitions import State
@@ -39,6 +40,7 @@ class LoginStore:
 
     directory: Path
     clock: Clock
+    write: Write = write_now
     _salts: dict[str, tuple[object, bytes, str]] = field(default_factory=dict, compare=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, compare=False)
 
@@ -59,8 +61,14 @@ class LoginStore:
                 )
         return None
 
-    def save(self, config: GatewayConfig, record: LoginRecord) -> None:
-        """Save atomically. A failure is logged, never raised: a probe does not depend on it."""
+    def prepare(self, config: GatewayConfig) -> None:
+        """Make the salted hash of the credentials, which takes milliseconds. `save` needs it."""
+        self._identity(config)
+
+    def save(
+        self, config: GatewayConfig, record: LoginRecord, done: Callable[[], None] = lambda: None
+    ) -> None:
+        """Save atomically, and call ``done``. A failure is logged, never raised: a probe does not depend on it."""
         salt, identity = self._identity(config)
         shift = self.clock.time() - self.clock.monotonic()
         document = {
@@ -78,14 +86,15 @@ class LoginStore:
             "nonsense": record.nonsense,
             "endpoints": {name: until + shift for name, until in record.endpoints.items() if until},
         }
-        try:
-            path = self._path(config)
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            write_whole(path, json.dumps(document).encode("ascii"))
-        except OSError as error:
-            log.warning(
-                "%s: the session cannot be saved in %s: %s", config.name, self.directory, error.strerror
-            )
+
+        def written(error: OSError | None) -> None:
+            if error is not None:
+                log.warning(
+                    "%s: the session cannot be saved in %s: %s", config.name, self.directory, error.strerror
+                )
+            done()
+
+        self.write(self._path(config), json.dumps(document).encode("ascii"), written)
 
     def _path(self, config: GatewayConfig) -> Path:
         """The file is named after a hash: an address may hold a bracket or a colon."""

@@ -137,6 +137,11 @@ class Connection:
         except OSError as error:
             raise ConnectError(f"the connection broke: {describe(error)}") from error
 
+    @property
+    def unread(self) -> bool:
+        """Return True if bytes that were read from the socket wait for the next step."""
+        return self._incoming.pending > 0
+
     def _fetch(self) -> bool:
         """Read the socket once. Return False where nothing is there."""
         try:

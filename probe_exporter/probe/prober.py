@@ -25,8 +25,8 @@ from probe_exporter.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
 
-Start = Callable[[Callable[[], None]], None]
-"""Begins to call a function in another thread. Raises what it raises where it cannot."""
+Start = Callable[[Run], None]
+"""Begins to drive a run: in another thread, or on an event loop. Raises what it raises where it cannot."""
 
 
 class Prober:
@@ -71,7 +71,7 @@ class Prober:
             begins, memory.run = memory.run is None, run
         if begins:
             try:
-                start(run.drive)
+                start(run)
             except BaseException:
                 with memory.lock:
                     memory.run = None
@@ -134,8 +134,8 @@ class Prober:
             memory.failing_since = result.started
 
 
-def _in_a_thread(work: Callable[[], None]) -> None:
-    threading.Thread(target=work, name="probe", daemon=True).start()
+def _in_a_thread(run: Run) -> None:
+    threading.Thread(target=run.drive, name="probe", daemon=True).start()
 
 
 def _aged(result: ProbeResult, seconds: float) -> ProbeResult:

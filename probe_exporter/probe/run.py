@@ -27,7 +27,7 @@ from probe_exporter.errors import (
     RateLimitError,
     StatusError,
 )
-from probe_exporter.gateway.client import Fetched, Limits
+from probe_exporter.gateway.client import Fetched, Gateway, Limits
 from probe_exporter.gateway.endpoints import BY_NAME, LAST_RESORT, SITE_MASTER, Endpoint
 from probe_exporter.metrics import COUNTERS
 from probe_exporter.metrics.guard import counters
@@ -63,22 +63,38 @@ class Run:
         self._schedule = site.memory.schedule
         self._todo: list[Endpoint] = []
         self._under_way: set[str] = set()
+        self._limited: list[Waiter] = []
+        self._limits: Limits | None = None
         self.round: Round | None = None
 
+    @property
+    def gateway(self) -> Gateway:
+        """The gateway that is read."""
+        return self._site.gateway
+
     def drive(self) -> None:
-        """Read until nobody waits and nothing is under way. Never raises."""
+        """Read in this thread until nobody waits and nothing is under way. Never raises."""
         try:
-            self._site.gateway.fetch(self)
+            self.gateway.fetch(self)
         except Exception as error:  # noqa: BLE001
-            # A defect of ours must cost one answer, not the process; the traceback stays out of the log because
-            # its lines may quote what a gateway sent.
-            place = place_of(error)
-            log.error(
-                "%s: a defect of the exporter ended the probe: %s; please report it", self._site.name, place
-            )
-            with self._memory.lock:
-                self._memory.run = None  # whoever comes now begins another run
-            self.fail(DecodeError(f"internal error: {place}"))
+            self.end_by(error)
+
+    def end_by(self, error: Exception) -> None:
+        """End it for an exception that a turn of its fetch raised.
+
+        A defect of ours must cost one answer, not the process. The traceback stays out of the log because its lines
+        may quote what a gateway sent.
+        """
+        with self._memory.lock:
+            self._memory.run = None  # whoever comes now begins another run
+        if isinstance(error, GatewayError):
+            self.fail(error)
+            return
+        place = place_of(error)
+        log.error(
+            "%s: a defect of the exporter ended the probe: %s; please report it", self._site.name, place
+        )
+        self.fail(DecodeError(f"internal error: {place}"))
 
     # Clients. The caller holds the lock.
 
@@ -164,6 +180,11 @@ class Run:
             waiting = self._waiting()
         if not waiting:
             return None
+        if waiting != self._limited:
+            self._limited, self._limits = waiting, self._limits_of(waiting)
+        return self._limits
+
+    def _limits_of(self, waiting: list[Waiter]) -> Limits:
         modules = [waiter.module for waiter in waiting]
         return Limits(
             deadline=max(waiter.deadline for waiter in waiting),
@@ -190,41 +211,39 @@ class Run:
         waiters = self.round.waiters if self.round is not None else ()
         return [waiter for waiter in waiters if waiter.wants and waiter.deadline > now]
 
-    def pending(self, public_only: bool, hung_under_way: bool) -> bool:
-        """Return True if `next` would give an endpoint."""
-        with self._memory.lock:
-            return self._choose(public_only, hung_under_way) is not None
-
     def next(self, public_only: bool, hung_under_way: bool) -> Endpoint | None:
-        """Return the endpoint to ask now, and count it as asked.
+        """Return the endpoint to ask now.
 
         One that cannot be read in the time that is left, by this gateway's recent answers, is asked only where nothing
         else is left to do: those first that were not read on since the last answer, so that all have their turn.
         """
         with self._memory.lock:
-            endpoint = self._choose(public_only, hung_under_way)
-            if endpoint is not None and self.round is not None:
-                self._todo.remove(endpoint)
-                self._under_way.add(endpoint.name)
-                self.round.asked[endpoint.name] = time.monotonic()
-            return endpoint
+            if not self._todo:
+                return None
+            self._drop_superfluous()
+            choice = [
+                endpoint
+                for endpoint in self._todo
+                if endpoint.name not in self._under_way
+                and (endpoint.public or not public_only)
+                and not (hung_under_way and self.hung(endpoint))
+            ]
+            if not choice:
+                return None
+            left = max((waiter.deadline for waiter in self._waiting()), default=0.0) - time.monotonic()
+            fitting = (endpoint for endpoint in choice if self._schedule.expected(endpoint) <= left)
+            unseen = self.round.unseen if self.round is not None else ()
+            missing = (endpoint for endpoint in choice if endpoint.name not in unseen)
+            return next(fitting, next(missing, choice[0]))
 
-    def _choose(self, public_only: bool, hung_under_way: bool) -> Endpoint | None:
-        self._drop_superfluous()
-        choice = [
-            endpoint
-            for endpoint in self._todo
-            if endpoint.name not in self._under_way
-            and (endpoint.public or not public_only)
-            and not (hung_under_way and self.hung(endpoint))
-        ]
-        if not choice:
-            return None
-        left = max((waiter.deadline for waiter in self._waiting()), default=0.0) - time.monotonic()
-        fitting = (endpoint for endpoint in choice if self._schedule.expected(endpoint) <= left)
-        unseen = self.round.unseen if self.round is not None else ()
-        missing = (endpoint for endpoint in choice if endpoint.name not in unseen)
-        return next(fitting, next(missing, choice[0]))
+    def asked(self, endpoint: Endpoint) -> None:
+        """Count an endpoint as asked in this round."""
+        with self._memory.lock:
+            if endpoint in self._todo:  # else the last client has left since
+                self._todo.remove(endpoint)
+            self._under_way.add(endpoint.name)
+            if self.round is not None:
+                self.round.asked[endpoint.name] = time.monotonic()
 
     def hung(self, endpoint: Endpoint) -> bool:
         """Return True if the last request of this endpoint was not answered."""

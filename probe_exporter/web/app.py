@@ -56,9 +56,9 @@ class Application:
         self._fleet = fleet
         self._telemetry = telemetry
         self._options = options
-        self.runner = ProbeRunner(prober, len(fleet.sites))
+        self.runner = ProbeRunner(prober)
         self._renderer = Renderer()
-        self._reloading = Reloading(options.reload, self._resize) if options.reload else None
+        self._reloading = Reloading(options.reload) if options.reload else None
         self._routes: dict[str, Handler] = {
             "/": self._index,
             "/style.css": self._style,
@@ -202,9 +202,6 @@ class Application:
             return Answer(500, f"reload failed, keeping the previous configuration:\n{problem}\n".encode())
         return Answer.line(200, "configuration reloaded")
 
-    def _resize(self) -> None:
-        self.runner.resize(len(self._fleet.sites))
-
     # The server's side
 
     def request_reload(self) -> None:
@@ -215,7 +212,7 @@ class Application:
     @property
     def busy(self) -> bool:
         """Return True if a thread is at work for which no client waits."""
-        return self.runner.busy or (self._reloading is not None and self._reloading.busy)
+        return self._reloading is not None and self._reloading.busy
 
     def drain(self, seconds: float) -> None:
         """Take no new probes and no reload; running probes answer within ``seconds``."""

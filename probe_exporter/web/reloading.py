@@ -20,14 +20,13 @@ Read = Callable[[], Callable[[], None]]
 
 
 class Reloading:
-    """Reloads, one at a time; ``after`` is called after each success. ``failed`` is True if the last one failed.
+    """Reloads, one at a time. ``failed`` is True if the last one failed.
 
     A thread reads the files: those of a large fleet take seconds.
     """
 
-    def __init__(self, read: Read, after: Callable[[], None]) -> None:
+    def __init__(self, read: Read) -> None:
         self._read = read
-        self._after = after
         self._thread = ThreadPoolExecutor(1, "reload")
         self._thread.submit(int)  # the thread itself, as later there may be none to have
         self._reading: Future[Callable[[], None]] | None = None
@@ -72,7 +71,6 @@ class Reloading:
                 return str(error)
             adopt()
             self.failed = False
-            self._after()
             return None
 
     def close(self) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from probe_exporter.clock import Clock
-from probe_exporter.files import read_regular, write_whole
+from probe_exporter.files import Write, read_regular, write_now
 from probe_exporter.metrics.guard.rules import Doubt, Hold, Key, Past, opposite
 
 log = logging.getLogger(__name__)
@@ -37,6 +37,7 @@ class HoldStore:
     clock: Clock
     name: str
     addresses: tuple[str, ...]
+    write: Write = write_now
 
     def load(self) -> dict[Key, Past]:
         """The counters that were held back; none where nothing usable is saved."""
@@ -62,7 +63,6 @@ class HoldStore:
 
     def save(self, held: Mapping[Key, Past], opposites_began_anew: Mapping[Key, float | None]) -> None:
         """Save atomically what is held back now. A failure is logged, never raised: a probe does not depend on it."""
-        path = self._path()
         shift = self.clock.time() - self.clock.monotonic()
         entries = []
         for (family, labels), past in held.items():
@@ -81,16 +81,17 @@ class HoldStore:
                 }
             )
         document = {"format": _FORMAT, "holds": entries}
-        try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            write_whole(path, json.dumps(document).encode("ascii"))
-        except OSError as error:
-            log.warning(
-                "%s: the counters held back cannot be saved in %s: %s",
-                self.name,
-                self.directory,
-                error.strerror,
-            )
+
+        def written(error: OSError | None) -> None:
+            if error is not None:
+                log.warning(
+                    "%s: the counters held back cannot be saved in %s: %s",
+                    self.name,
+                    self.directory,
+                    error.strerror,
+                )
+
+        self.write(self._path(), json.dumps(document).encode("ascii"), written)
 
     def _path(self) -> Path:
         """Named after a hash: a gateway's name may hold anything, even a slash."""

@@ -6,12 +6,13 @@ import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from probe_exporter.secrets import Secret
-from probe_exporter.simulator import RecordedSystem, SimulatedGateway
+from probe_exporter.simulator import RecordedSystem, SimulatedAnswer, SimulatedGateway
 from tests import configs
 from tests.counter_courses import COURSES, ZEROS, House, Moment
 from tests.counter_player import Exporter, ScriptedMeters, play
@@ -136,3 +137,39 @@ def test_holds_outlive_the_process(tmp_path: Path) -> None:
     assert held_back(text) == 8
     (kept,) = tmp_path.glob("counters-*.json")
     assert kept.stat().st_mode & 0o777 == 0o600
+
+
+class Emptied:
+    """A recorded system whose energies are all 0 at the endpoint ``emptied``."""
+
+    def __init__(self, system: RecordedSystem) -> None:
+        self._system = system
+        self.public = system.public
+        self.emptied = ""
+
+    def answer(self, endpoint: str) -> SimulatedAnswer:
+        """The recorded answer, or the same without energy."""
+        answer = self._system.answer(endpoint)
+        if endpoint != self.emptied:
+            return answer
+        return replace(answer, body=re.sub(rb'("energy_\w+": *)[0-9.]+', rb"\g<1>0", answer.body))
+
+
+@pytest.mark.parametrize("endpoint", ["meters/aggregates", "meters/site", "meters/solar", "system_status"])
+def test_no_endpoint_shows_a_false_zero(endpoint: str) -> None:
+    """Two endpoints may tell of one family: the meters of the grid and those of the panels."""
+    system = Emptied(RecordedSystem.from_folder(PAYLOADS / "pw2-21.44-running"))
+    with SimulatedGateway(system, password=configs.PASSWORD) as gateway:
+        exporter = Exporter(gateway.address, None)
+        before = exporter.probe()
+        system.emptied = endpoint
+        exporter.clock.turn(15.0)
+        after = exporter.probe()
+        exporter.close()
+    counters = re.compile(r"^(powerwall_\w+_joules_total\{.*\}) (\S+)$", re.MULTILINE)
+    stood, stands = dict(counters.findall(before)), dict(counters.findall(after))
+    gone = stood.keys() - stands.keys()
+    assert held_back(before) == 0
+    assert gone
+    assert held_back(after) >= len(gone)
+    assert {name: stood[name] for name in stands} == stands

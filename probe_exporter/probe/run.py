@@ -11,7 +11,6 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Final
 
 from probe_exporter.clock import Clock
@@ -47,7 +46,12 @@ ASKED_AGAIN: Final = 10.0
 _MOST_STEPS: Final = 500
 """Steps of a round that are told: clients without patience may come to it by thousands."""
 
-_WITH_COUNTERS: Final = {family.endpoint for family in COUNTERS}
+_COUNTERS: Final = {
+    endpoint: families
+    for endpoint, attribute in ATTRIBUTES.items()
+    if (families := tuple(family for family in COUNTERS if attribute in family.reads))
+}
+"""The families whose counters an endpoint tells. Those of ``meters/site`` are told by ``meters/solar`` as well."""
 
 
 class Run:
@@ -292,14 +296,15 @@ class Run:
 
     def _judged(self, kept: Kept) -> Kept:
         """The reading with the counters in it that the guard holds back. Each is judged once, when it arrives."""
-        if kept.endpoint.name not in _WITH_COUNTERS:
+        families = _COUNTERS.get(kept.endpoint.name)
+        if families is None:
             return kept
         readings = Readings()
         setattr(readings, ATTRIBUTES[kept.endpoint.name], kept.reading.value)
         status = self._memory.kept.get("status")
         uptime = None if status is None else getattr(status.reading.value, "uptime", None)
-        held = self._memory.guard.judge(counters(COUNTERS, readings), kept.at, uptime)
-        return replace(kept, held=held)
+        held = self._memory.guard.judge(counters(families, readings), kept.at, uptime)
+        return Kept(kept.endpoint, kept.reading, kept.at, kept.read_at, held)
 
     def _judge_again(self) -> None:
         """Zeros that came before the gateway told its uptime may be true ones."""

@@ -5,7 +5,6 @@ A fleet is looked up, never dialled: a target that is not in it costs no name lo
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
 from typing import Final
 
@@ -50,7 +49,6 @@ class Fleet:
         self._saver = saver
         self._write = write_now if saver is None else saver.write
         self._clock = clock or SystemClock()
-        self._lock = threading.Lock()
         self._config = config
         self._sites: Mapping[str, Site] = {}
         self._by_address: Mapping[str, Site] = {}
@@ -78,23 +76,22 @@ class Fleet:
 
     def reload(self, config: Config) -> None:
         """Take over another configuration. Gateways that did not change keep their sessions and connections."""
-        with self._lock:
-            folder = config.state_directory
-            store = LoginStore(folder, self._clock, self._write) if folder is not None else None
-            old = self._sites
-            sites = {
-                name: self._site(config, gateway, old.get(name), store)
-                for name, gateway in config.gateways.items()
-            }
-            self._config = config
-            self._sites = sites
-            self._by_address = {
-                address.text: site for site in sites.values() for address in site.config.addresses
-            }
-            kept = {id(site.gateway) for site in sites.values()}
-            self.telemetry.gateways.set(len(sites))
-            self.telemetry.config_last_reload_successful.set(1)
-            self.telemetry.config_last_reload_success_timestamp.set(self._clock.time())
+        folder = config.state_directory
+        store = LoginStore(folder, self._clock, self._write) if folder is not None else None
+        old = self._sites
+        sites = {
+            name: self._site(config, gateway, old.get(name), store)
+            for name, gateway in config.gateways.items()
+        }
+        self._config = config
+        self._sites = sites
+        self._by_address = {
+            address.text: site for site in sites.values() for address in site.config.addresses
+        }
+        kept = {id(site.gateway) for site in sites.values()}
+        self.telemetry.gateways.set(len(sites))
+        self.telemetry.config_last_reload_successful.set(1)
+        self.telemetry.config_last_reload_success_timestamp.set(self._clock.time())
         for site in old.values():
             if id(site.gateway) not in kept:
                 _close(site)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import threading
+import asyncio
 import time
+from contextlib import suppress
 from typing import Final
 
 from probe_exporter.fleet import Fleet
-from probe_exporter.probe import Prober
+from probe_exporter.web.probing import OverloadedError, ProbeRunner
 
 PERIOD: Final = 15.0
 """Seconds from one round to the next."""
@@ -16,28 +17,15 @@ AT_ONCE: Final = 8
 """Gateways that are probed at a time."""
 
 
-class Rounds:
-    """Probes every gateway of a fleet again and again, in threads of its own, until `end`."""
+async def probe_in_rounds(fleet: Fleet, runner: ProbeRunner) -> None:
+    """Probe every gateway of a fleet again and again, until it is cancelled."""
+    await asyncio.gather(*(_lane(fleet, runner, number) for number in range(AT_ONCE)))
 
-    def __init__(self, fleet: Fleet, prober: Prober) -> None:
-        self._fleet = fleet
-        self._prober = prober
-        self._ended = threading.Event()
 
-    def start(self) -> None:
-        """Begin the first round now."""
-        for lane in range(AT_ONCE):
-            threading.Thread(target=self._go, args=(lane,), name="round", daemon=True).start()
-
-    def end(self) -> None:
-        """Begin no further probe; one that is under way is not waited for."""
-        self._ended.set()
-
-    def _go(self, lane: int) -> None:
-        while not self._ended.is_set():
-            for site in list(self._fleet.sites.values())[lane::AT_ONCE]:
-                if self._ended.is_set():
-                    return
-                module = site.module()
-                self._prober.probe(site, module, time.monotonic() + module.timeout)
-            self._ended.wait(PERIOD)
+async def _lane(fleet: Fleet, runner: ProbeRunner, number: int) -> None:
+    while True:
+        for site in list(fleet.sites.values())[number::AT_ONCE]:
+            module = site.module()
+            with suppress(OverloadedError):
+                await runner.probe(site, module, time.monotonic() + module.timeout)
+        await asyncio.sleep(PERIOD)

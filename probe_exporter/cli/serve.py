@@ -6,6 +6,7 @@ import codecs
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -164,8 +165,9 @@ def run(
     ``in_rounds`` probes the gateways without being asked; ``welcome`` is printed once the port is open. Raises
     ConfigurationError, and Unavailable if the port is not available now.
     """
+    from probe_exporter.cli.allocator import use_one_arena
     from probe_exporter.cli.reloading import FileWatch, Reloader
-    from probe_exporter.cli.rounds import Rounds
+    from probe_exporter.cli.rounds import probe_in_rounds
     from probe_exporter.config.sources import Files
     from probe_exporter.files import Saver
     from probe_exporter.fleet import Fleet
@@ -173,6 +175,7 @@ def run(
     from probe_exporter.telemetry import Telemetry
     from probe_exporter.web import create_app, leave
 
+    use_one_arena()
     # Python opens a file for it at the first connection, and by then there may be no descriptor.
     codecs.lookup("idna")
     files = Files()
@@ -186,8 +189,7 @@ def run(
         adopt = reloader.read()
         return lambda: _check_descriptors(adopt())
 
-    watch, prober = FileWatch(files), Prober(telemetry)
-    rounds = Rounds(fleet, prober)
+    watch = FileWatch(files)
     options = replace(
         options,
         listen_addresses=options.listen_addresses or (config.web.listen_address,),
@@ -195,7 +197,8 @@ def run(
         reload=reload,
     )
     try:
-        server = _open(create_app(fleet, prober, telemetry, options), options)
+        application = create_app(fleet, Prober(telemetry), telemetry, options)
+        server = _open(application, options)
         extra = {
             "config": config.origin,
             "gateways": len(config.gateways),
@@ -206,12 +209,9 @@ def run(
             click.echo(welcome)
         if auto_reload:
             watch.start()
-        if in_rounds:
-            rounds.start()
-        server.run()
+        server.run(partial(probe_in_rounds, fleet, application.runner) if in_rounds else None)
     finally:
         watch.end()
-        rounds.end()
         fleet.close()
     _log.info("stopped")
     leave(server)

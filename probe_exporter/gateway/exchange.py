@@ -141,6 +141,7 @@ class Exchange:
         and pages are the same for every path, so that two in a row tell nothing.
         """
         connection, answer = self.connection, self.reader.answer
+        self.doubtful = self.error is None and connection.stale
         if not connection.used:
             return
         if answer is None:
@@ -149,10 +150,8 @@ class Exchange:
         question, before = connection.last
         again = before is not None and telltale(answer) == before
         copy = again and self.endpoint is not question
-        self.doubtful = (
-            again  # the same answer to the same question, but perhaps not the one that was asked for now
-        )
-        self.out_of_step = copy or answer.status == 408 or self.reader.surplus or connection.stale
+        self.out_of_step = copy or answer.status == 408 or self.reader.surplus or self.doubtful
+        self.doubtful |= again  # the same answer to the same question, but perhaps not to this one
         if self.out_of_step:
             self.error = ConnectError("the gateway sent more on a connection than was requested")
 

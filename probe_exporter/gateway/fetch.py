@@ -51,6 +51,7 @@ class Fetch:
         self._telemetry = telemetry
         self._clock = clock
         self._active: dict[int, Exchange] = {}
+        self._free: list[Connection] = []
         self._watched: dict[int, Connection] = {}
         self._again: deque[_Again] = deque()
         self._login: Exchange | None = None
@@ -80,7 +81,7 @@ class Fetch:
         if self._login_on is not None:
             self._login_on.close()
             self._login_on = None
-        self._look_at_active()
+        self._settle()
 
     def turn(self, ready: Iterable[int] = ()) -> float | None:
         """Read from the descriptors that are ``ready``, and send what there is to send.
@@ -102,7 +103,7 @@ class Fetch:
             limits = self._demand.limits()
             if limits is not None:
                 self._dispatch(limits)
-        self._look_at_active()
+        self._settle()
         waiting = limits is not None and (self._gateway.dialling or self._retry_at > 0.0)
         if not self._active and not waiting and self._login_on is None and self._demand.over():
             return None
@@ -119,11 +120,13 @@ class Fetch:
                 moments.append(limits.public_from)
         return min(moments, default=math.inf)
 
-    def _look_at_active(self) -> None:
-        """Let the driver look at the connections that carry a request, and at no others.
+    def _settle(self) -> None:
+        """At the end of a turn: let the driver look at the connections that carry a request, and at no others.
 
         A descriptor may be that of another connection by now: the system gives the numbers of closed ones again.
         """
+        while self._free:
+            self._gateway.put_back(self._free.pop())
         for descriptor, connection in list(self._watched.items()):
             exchange = self._active.get(descriptor)
             if exchange is None or exchange.connection is not connection:
@@ -165,6 +168,10 @@ class Fetch:
         """
         second_try = bool(self._again) and self._again[0].revived
         fresh = not self.logging_in and (second_try or self._session.login_due())
+        if fresh:
+            self._drop_free()
+        elif self._free:
+            return self._free.pop()
         connection = self._gateway.idle_connection(fresh)
         if connection is not None or self._gateway.dialling:
             return connection
@@ -181,6 +188,11 @@ class Fetch:
             if not self._active:
                 raise
         return None
+
+    def _drop_free(self) -> None:
+        """Close the connections that became free in this turn."""
+        while self._free:
+            self._free.pop().close()
 
     # Requests
 
@@ -292,7 +304,7 @@ class Fetch:
         if exchange.reusable:
             connection.used = True
             connection.last = (exchange.endpoint, telltale(exchange.reader.answer))
-            self._gateway.put_back(connection)
+            self._free.append(connection)
         else:
             connection.close()
 
@@ -318,6 +330,7 @@ class Fetch:
             self._end_login(exchange)
             return True
         if exchange.lost:
+            self._drop_free()
             self._gateway.drop_idle()  # the second try takes a fresh connection
             self._again.append(_Again(endpoint, exchange.repeated, revived=True))
             return True

@@ -140,7 +140,7 @@ class Connection:
     @property
     def unread(self) -> bool:
         """Return True if bytes that were read from the socket wait for the next step."""
-        return self._incoming.pending > 0
+        return self._incoming.pending > 0 or self._tls.pending() > 0
 
     def _fetch(self) -> bool:
         """Read the socket once. Return False where nothing is there."""

@@ -58,11 +58,14 @@ def render(metrics: Iterable[FilledMetric], form: Format) -> bytes:
 def written(metric: FilledMetric) -> str:
     """The lines of a family's samples, which are the same in both formats."""
     head = metric.heading
-    return "".join([f"{start(head, texts)}{_number(value)}\n" for texts, value in metric.values.items()])
+    return "".join(
+        [
+            f"{start(head, texts)}{value if -math.inf < value < 1e6 else _as_in_go(value)}\n"
+            for texts, value in metric.values.items()
+        ]
+    )
 
 
-def _number(value: float) -> str:
-    """As Go writes it: as Python does below a million, and otherwise for larger numbers, infinities and NaN."""
-    if -math.inf < value < 1e6:
-        return repr(value)
+def _as_in_go(value: float) -> str:
+    """A number as Go writes it, which is not as Python does: one from a million on, an infinity, NaN."""
     return str(floatToGoString(value))  # type: ignore[no-untyped-call]  # untyped in prometheus_client

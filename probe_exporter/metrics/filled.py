@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Final, final
@@ -79,16 +79,24 @@ class FilledMetric(Metric):
     """A family with its values, as prometheus_client's registry and generators take it.
 
     Its samples are made only for those who ask: hundreds of objects a probe, which our own renderer does without.
-    A family that is written already comes with its ``lines``.
+    A family that is written already comes with its ``lines``, and with a function that gives its values again: they
+    would take more memory than the text.
     """
 
-    __slots__ = ("heading", "lines", "values")
+    __slots__ = ("_values", "heading", "lines")
 
-    def __init__(self, heading: Heading, values: Values, lines: str | None = None) -> None:
+    def __init__(
+        self, heading: Heading, values: Values | Callable[[Heading], Values], lines: str | None = None
+    ) -> None:
         # Not Metric's own: it would check a name that is known at import, at every probe anew.
         self.heading = heading
-        self.values = values
         self.lines = lines
+        self._values = values
+
+    @property
+    def values(self) -> Values:
+        """The values by label values."""
+        return self._values(self.heading) if callable(self._values) else self._values
 
     @property
     def name(self) -> str:  # type: ignore[override]  # attributes there; here nothing is copied for each probe

@@ -14,7 +14,7 @@ from typing import Final
 
 from probe_exporter.metrics.catalogue import Family
 from probe_exporter.metrics.exposition import written
-from probe_exporter.metrics.filled import FilledMetric, Heading
+from probe_exporter.metrics.filled import FilledMetric, Heading, Values
 from probe_exporter.readings import Readings
 
 MAX_ENDPOINT_SERIES: Final = 1000
@@ -98,6 +98,21 @@ def fill(
     return FilledGroup(tuple(metrics), room - left, dropped, held_back, usable)
 
 
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """A group, and the readings that its text was made of. Called with a heading, it fills that family again."""
+
+    group: FamilyGroup
+    made_of: tuple[object, ...]
+
+    def __call__(self, heading: Heading) -> Values:
+        readings = Readings()
+        for name, reading in zip(self.group.reads, self.made_of, strict=True):
+            setattr(readings, name, reading)
+        alone = tuple(family for family in self.group.families if family.heading is heading)
+        return fill(replace(self.group, families=alone), readings, lambda *_: True).metrics[0].values
+
+
 class KeptTexts:
     """The lasting groups of one gateway, filled and written, each with the readings that it was made of."""
 
@@ -111,17 +126,17 @@ class KeptTexts:
         made_of = tuple([getattr(readings, name) for name in group.reads])
         kept = self._kept.get(group)
         if kept is None or kept[0] != made_of:
-            filled = fill(group, readings, admits)
-            filled = replace(filled, metrics=tuple(_written(metric) for metric in filled.metrics))
-            kept = self._kept[group] = made_of, filled
+            filled, source = fill(group, readings, admits), _Source(group, made_of)
+            metrics = tuple([_written(metric, source) for metric in filled.metrics])
+            kept = self._kept[group] = made_of, replace(filled, metrics=metrics)
         return kept[1]
 
 
 _shared: Final[dict[tuple[Heading, str], FilledMetric]] = {}
 
 
-def _written(metric: FilledMetric) -> FilledMetric:
-    """A family with its text. A thousand gateways are in the same few states: of up to `MAX_TEXTS` there is one copy.
+def _written(metric: FilledMetric, source: _Source) -> FilledMetric:
+    """A family as text. A thousand gateways are in the same few states: of up to `MAX_TEXTS` texts there is one copy.
 
     States and identities have the value 0 or 1; measurements are not among them, as each is another.
     """
@@ -129,8 +144,8 @@ def _written(metric: FilledMetric) -> FilledMetric:
     key = metric.heading, text
     if key in _shared:
         return _shared[key]
-    done = FilledMetric(metric.heading, metric.values, text)
     short = len(text) <= MAX_SHARED and len(_shared) < MAX_TEXTS
     if short and set(metric.values.values()) <= {0.0, 1.0}:
-        _shared[key] = done
-    return done
+        _shared[key] = FilledMetric(metric.heading, metric.values, text)
+        return _shared[key]
+    return FilledMetric(metric.heading, source, text)

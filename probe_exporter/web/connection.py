@@ -37,12 +37,12 @@ class BoundedProtocol(H11Protocol):
         self._await_headers()
 
     def data_received(self, data: bytes) -> None:
-        """Stop the clock once a request's headers are whole; start it at the first byte of the next one."""
-        if self._header_timer is None and self.conn.their_state is h11.IDLE:
-            self._await_headers()
+        """Stop the clock once a request's headers are whole; start it where the next ones have begun and are not."""
         super().data_received(data)
         if self.conn.their_state is not h11.IDLE:
             self._stop_header_timer()
+        elif self._header_timer is None:
+            self._await_headers()
 
     def on_response_complete(self) -> None:
         """A request that waited behind this one may have its headers already, or the beginning of them.

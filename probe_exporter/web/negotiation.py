@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
+from typing import Final
 
 from probe_exporter.metrics.exposition import Format
 
+_HEADERS: Final = 64
+"""Headers whose meaning is kept: every scrape of a Prometheus has the same ones."""
 
+
+@lru_cache(maxsize=_HEADERS)
 def choose_format(accept: str) -> Format:
     """The text format with the highest quality in ``Accept``; text 0.0.4 where none of ours is asked for.
 
@@ -27,6 +33,7 @@ def wants_page(accept: str) -> bool:
     return 0.0 < weights.get("text/html", 0.0) >= plain
 
 
+@lru_cache(maxsize=_HEADERS)
 def accepts_gzip(accept_encoding: str) -> bool:
     """Return True if the client takes gzip."""
     weights = {name: weight for name, _, weight in _choices(accept_encoding)}

@@ -11,7 +11,7 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from email.utils import formatdate
 from typing import Final
 
@@ -60,10 +60,10 @@ class Server:
         """Return True if a thread of ours has not ended."""
         return self._application.busy or self._security.busy
 
-    def run(self) -> None:
-        """Serve until SIGTERM, SIGINT or `stop`; returns when drained."""
+    def run(self, beside: Callable[[], Coroutine[None, None, None]] | None = None) -> None:
+        """Serve until SIGTERM, SIGINT or `stop`; returns when drained. ``beside`` runs on the loop until then."""
         try:
-            asyncio.run(self._serve())
+            asyncio.run(self._serve(beside))
         finally:
             self._application.close()
             self._security.close()
@@ -75,8 +75,9 @@ class Server:
         else:
             self._loop.call_soon_threadsafe(self._on_stop)
 
-    async def _serve(self) -> None:
+    async def _serve(self, beside: Callable[[], Coroutine[None, None, None]] | None) -> None:
         self._loop = asyncio.get_running_loop()
+        task = None if beside is None else self._loop.create_task(beside())
         acceptor = Acceptor(
             self._listeners, self._protocol, self._security.current_context, self._state.connections
         )
@@ -88,6 +89,8 @@ class Server:
                 with contextlib.suppress(asyncio.TimeoutError):
                     await asyncio.wait_for(self._stopping.wait(), 1.0)
             acceptor.close()
+            if task is not None:
+                task.cancel()
             await self._drain(self._loop.time() + self._drain_seconds)
 
     def _protocol(self) -> BoundedProtocol:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 Done = Callable[["OSError | None"], None]
 """What is called once a file is written, with the error where it could not be."""
@@ -20,6 +20,8 @@ Write = Callable[[Path, bytes, Done], None]
 """Writes a small file, readable by its owner only. Never raises."""
 
 _LEFTOVER: Final = 3600.0
+
+_PIECE: Final = 1 << 16
 
 _AT_ONCE: Final = 8
 """Files that are written at a time: the disk takes longer to tell that one is safe than to write it."""
@@ -33,10 +35,19 @@ def read_regular(path: Path, most: int, remedy: str = "name a file") -> bytes:
     try:
         with open(path, "rb", opener=_open_without_waiting) as file:
             if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                return file.read(most)
+                return read_at_most(file, most)
     except IsADirectoryError:
         pass
     raise ValueError(f"is not a regular file; {remedy}")
+
+
+def read_at_most(file: BinaryIO, most: int) -> bytes:
+    """The first ``most`` bytes of a file, in pieces: asked for 32 MiB at once, Python sets as much memory aside."""
+    pieces: list[bytes] = []
+    while most > 0 and (piece := file.read(min(most, _PIECE))):
+        pieces.append(piece)
+        most -= len(piece)
+    return b"".join(pieces)
 
 
 def _open_without_waiting(path: str, flags: int) -> int:

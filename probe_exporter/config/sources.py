@@ -26,7 +26,7 @@ from probe_exporter.config.schema import Pin
 from probe_exporter.config.sections import Section, called, steps
 from probe_exporter.config.values import HiddenKeyError
 from probe_exporter.errors import Mistake
-from probe_exporter.files import read_regular
+from probe_exporter.files import read_at_most, read_regular
 from probe_exporter.secrets import Secret, read_secret_file
 
 T = TypeVar("T")
@@ -243,7 +243,7 @@ def open_source(
         if not stat.S_ISREG(mode):
             raise ValueError("is not a regular file; name a YAML file")
         with path.open("rb") as file:
-            content = file.read(_LARGEST_SOURCE + 1)
+            content = read_at_most(file, _LARGEST_SOURCE + 1)
         if len(content) > _LARGEST_SOURCE:
             raise ValueError("is larger than 32 MiB; split it with gateway_files")
         text = content.decode("utf-8-sig")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import platform
 import re
 import subprocess
 import sys
@@ -112,3 +113,27 @@ def run(file: Path) -> tuple[float, Usage, Usage, Counter[str]]:
         end = Usage.now()
     fleet.close()
     return began, warm, end, early + late
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have no arenas")
+def test_threads_share_one_arena() -> None:
+    """What connections leave behind in an arena of their thread is not used again."""
+    program = """
+import ctypes, sys, threading
+from probe_exporter.cli.allocator import use_one_arena
+use_one_arena()
+libc = ctypes.CDLL(None)
+def work():
+    for _ in range(1000):
+        ctypes.create_string_buffer(700)
+threads = [threading.Thread(target=work) for _ in range(8)]
+[one.start() for one in threads], [one.join() for one in threads]
+libc.fdopen.restype = ctypes.c_void_p
+libc.malloc_info(0, ctypes.c_void_p(libc.fdopen(1, b"w")))
+libc.fflush(None)
+"""
+    environment = {name: text for name, text in os.environ.items() if not name.startswith("MALLOC_")}
+    told = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=True
+    )
+    assert told.stdout.count("<heap nr=") == 1

@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
-from probe_exporter.metrics.filled import FilledMetric, start
+from probe_exporter.metrics.filled import FilledMetric
 
 
 class Format(Enum):
@@ -57,10 +57,10 @@ def render(metrics: Iterable[FilledMetric], form: Format) -> bytes:
 
 def written(metric: FilledMetric) -> str:
     """The lines of a family's samples, which are the same in both formats."""
-    head = metric.heading
+    starts = metric.heading.starts
     return "".join(
         [
-            f"{start(head, texts)}{value if -math.inf < value < 1e6 else _as_in_go(value)}\n"
+            f"{starts[texts]}{value if -math.inf < value < 1e6 else _as_in_go(value)}\n"
             for texts, value in metric.values.items()
         ]
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 from typing import Final, final
 
 from prometheus_client import Metric
@@ -14,8 +14,38 @@ Values = Mapping[tuple[str, ...], float]
 """Values by label values, which stand in the order of the family's label names."""
 
 
-MAX_STARTS: Final = 8192
-"""Beginnings of lines that are kept for the whole process. A thousand gateways have most of them in common."""
+MAX_STARTS: Final = 64
+"""Beginnings of lines that are kept of a family. A thousand gateways have most of them in common."""
+
+
+class Starts(dict[tuple[str, ...], str]):
+    """The lines of a family up to the value, by label values. They are made when they are asked for."""
+
+    def __init__(self, name: str, labels: tuple[str, ...], optional: str) -> None:
+        super().__init__()
+        self._name = name
+        self._labels = labels
+        self._optional = optional
+
+    def __missing__(self, texts: tuple[str, ...]) -> str:
+        """Make the line. Both formats sort labels by name, and escape the same characters.
+
+        Raises ValueError where there are not as many label values as labels.
+        """
+        pairs = ",".join(
+            f'{label}="{_escaped(text)}"'
+            for label, text in sorted(zip(self._labels, texts, strict=True))
+            if text or label != self._optional
+        )
+        start = f"{self._name}{{{pairs}}} " if pairs else f"{self._name} "
+        if len(self) >= MAX_STARTS:
+            self.clear()
+        self[texts] = start
+        return start
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,6 +63,7 @@ class Heading:
     family: str
     text: str
     openmetrics: str
+    starts: Starts
 
 
 @cache
@@ -53,25 +84,8 @@ def heading(name: str, kind: str, documentation: str, labels: tuple[str, ...], o
         family,
         f"# HELP {name} {breaks}\n# TYPE {name} {kind}\n",
         f"# HELP {family} {quotes}\n# TYPE {family} {kind}\n",
+        Starts(name, labels, optional),
     )
-
-
-@lru_cache(maxsize=MAX_STARTS)
-def start(described: Heading, texts: tuple[str, ...]) -> str:
-    """The line of a sample up to its value. Both formats sort labels by name, and escape the same characters.
-
-    Raises ValueError where there are not as many label values as labels.
-    """
-    pairs = ",".join(
-        f'{label}="{_escaped(text)}"'
-        for label, text in sorted(zip(described.labels, texts, strict=True))
-        if text or label != described.optional
-    )
-    return f"{described.name}{{{pairs}}} " if pairs else f"{described.name} "
-
-
-def _escaped(text: str) -> str:
-    return text.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
 
 
 @final

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from probe_exporter.config import Address, GatewayConfig, Pin
+from probe_exporter.files import Done, Saver, write_now
 from probe_exporter.fleet import Fleet
 from probe_exporter.secrets import Secret
 from probe_exporter.simulator import LivingSite, RecordedSystem, SimulatedGateway, System, make_certificate
@@ -69,6 +70,50 @@ def test_running_out_of_a_clients_time_is_no_verdict() -> None:
         for _ in range(3):
             get(exporter, 0.02)
         assert get(exporter, 8.0).up == READ
+
+
+class SlowDisk(Saver):
+    """A disk that tells of nothing that it is safe until `spin`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._spins = threading.Event()
+
+    def write(self, path: Path, data: bytes, done: Done) -> None:
+        """Write when the disk spins."""
+
+        def later() -> None:
+            self._spins.wait(20.0)
+            write_now(path, data, done)
+
+        threading.Thread(target=later, daemon=True).start()
+
+    def spin(self) -> None:
+        """Write everything, now and from now on."""
+        self._spins.set()
+
+
+def test_a_slow_disk_holds_up_a_login_and_nothing_else(tmp_path: Path) -> None:
+    """A login is sent when its record is safe: after a crash no second one may follow within the minute."""
+    disk, telemetry = SlowDisk(), Telemetry()
+    with simulated() as gateway, simulated() as other:
+        gateways = (
+            configs.gateway(gateway.address),
+            configs.gateway(other.address, name="cabin", login_password=None),
+        )
+        fleet = Fleet(configs.config(*gateways, state_directory=tmp_path), telemetry, saver=disk)
+        with served(fleet, telemetry) as exporter:
+            first = get(exporter, 2.0)
+            assert (first.success, first.up) == (False, {"status", "customer/registration"})
+            assert gateway.counts.login_attempts == 0
+            began = time.monotonic()
+            assert 'powerwall_endpoint_up{endpoint="status"} 1.0' in exporter.ask("/probe?target=cabin").text
+            assert exporter.ask("/-/healthy").status == 200
+            assert time.monotonic() - began < 2.0
+            disk.spin()
+            assert get(exporter, 8.0).success
+            assert gateway.counts.login_attempts == 1
+    assert [path.name.partition("-")[0] for path in tmp_path.iterdir()] == ["login"]
 
 
 @pytest.mark.slow

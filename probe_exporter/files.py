@@ -8,7 +8,6 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -100,24 +99,28 @@ class Saver:
     """
 
     def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(_AT_ONCE, "state")
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
         self._waiting: dict[Path, tuple[bytes, tuple[Done, ...]]] = {}
         self._writing: set[Path] = set()
+        self._threads = 0
 
     def write(self, path: Path, data: bytes, done: Done) -> None:
-        """Write soon, and call ``done`` then, in another thread."""
-        with self._lock:
+        """Write soon, and call ``done`` then, perhaps in another thread."""
+        with self._changed:
             _, before = self._waiting.pop(path, (b"", ()))
             self._waiting[path] = data, (*before, done)
+            if self._threads >= _AT_ONCE:
+                return
+            self._threads += 1
         try:
-            self._pool.submit(self._write_all)
-        except RuntimeError:  # the system allows no further thread, or the program ends
+            threading.Thread(target=self._write_all, name="state", daemon=True).start()
+        except RuntimeError:  # the system allows no further thread
             self._write_all()
 
-    def close(self) -> None:
-        """Return when everything is on disk."""
-        self._pool.shutdown()
+    def close(self, seconds: float) -> bool:
+        """Return True when everything is on disk, False if it is not after ``seconds``."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._waiting and not self._writing, seconds)
 
     def _write_all(self) -> None:
         while (found := self._next()) is not None:
@@ -126,15 +129,17 @@ class Saver:
 
     def _next(self) -> tuple[Path, bytes, tuple[Done, ...]] | None:
         """Take a write from the list. One path is written by one thread at a time: the younger must come last."""
-        with self._lock:
+        with self._changed:
             path = next((path for path in self._waiting if path not in self._writing), None)
             if path is None:
+                self._threads -= 1
                 return None
             self._writing.add(path)
             return path, *self._waiting.pop(path)
 
     def _written(self, path: Path, waiting: tuple[Done, ...], error: OSError | None) -> None:
-        with self._lock:
-            self._writing.discard(path)
         for done in waiting:
             done(error)
+        with self._changed:
+            self._writing.discard(path)
+            self._changed.notify_all()

@@ -5,6 +5,7 @@ A fleet is looked up, never dialled: a target that is not in it costs no name lo
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Final
 
@@ -24,8 +25,13 @@ from probe_exporter.telemetry import Telemetry
 
 __all__ = ["Fleet", "PastProbe", "ProbeResult", "Site"]
 
+log = logging.getLogger(__name__)
+
 MOST_RECORDS: Final = 10_000
-"""Login records that are remembered of addresses that are configured no longer."""
+"""Login records that are remembered, by first address, of gateways that were removed as well."""
+
+LAST_WRITES: Final = 5.0
+"""Seconds at the end of the process for the files that are still to be written."""
 
 
 class Fleet:
@@ -101,8 +107,10 @@ class Fleet:
         for site in self._sites.values():
             _close(site)
             site.memory.guard.close()
-        if self._saver is not None:
-            self._saver.close()
+        if self._saver is not None and not self._saver.close(LAST_WRITES):
+            log.warning(
+                "what was remembered of logins and counters could not be saved within %g s", LAST_WRITES
+            )
 
     def _site(
         self, config: Config, gateway: GatewayConfig, old: Site | None, store: LoginStore | None

@@ -36,10 +36,11 @@ def test_of_many_writes_the_last_one_stays(tmp_path: Path) -> None:
     for turn in range(50):
         for path in paths:
             saver.write(path, f"{turn}".encode(), told.append)
-    saver.close()
+    assert saver.close(10.0)
     assert {path.read_text() for path in paths} == {"49"}
     assert told == [None] * 1000, "everybody who waits hears of it"
     saver.write(paths[0], b"after the end", told.append)
+    assert saver.close(10.0)
     assert paths[0].read_text() == "after the end"
 
 
@@ -63,9 +64,10 @@ def test_a_younger_write_waits_for_the_older_one_of_its_path(
         written = threading.Event()
         saver.write(other, b"of another gateway", lambda _: written.set())
         assert written.wait(10.0), "which no other path waits for"
+        assert not saver.close(0.01), "one is still to be written"
         assert not path.exists()
         goes_on.set()
-        waits.submit(saver.close).result(10.0)
+        assert waits.submit(saver.close, 10.0).result()
     assert path.read_bytes() == b"young"
 
 
@@ -74,6 +76,6 @@ def test_whoever_waits_hears_of_a_disk_that_takes_nothing(tmp_path: Path) -> Non
     told: list[OSError | None] = []
     saver = Saver()
     saver.write(tmp_path / "file" / "a.json", b"{}", told.append)
-    saver.close()
+    assert saver.close(10.0)
     (error,) = told
     assert isinstance(error, FileExistsError)

@@ -1,4 +1,4 @@
-"""The C library's allocator, told of a program whose memory belongs to one thread."""
+"""The C library's allocator, set for one long-lived thread and many short ones."""
 
 from __future__ import annotations
 

@@ -8,10 +8,11 @@ from contextlib import suppress
 from typing import Final
 
 from probe_exporter.fleet import Fleet
-from probe_exporter.web.probing import OverloadedError, ProbeRunner
+from probe_exporter.web.messages import OverloadedError
+from probe_exporter.web.probing import ProbeRunner
 
-PERIOD: Final = 15.0
-"""Seconds from one round to the next."""
+PAUSE: Final = 15.0
+"""Seconds of rest after a round."""
 
 AT_ONCE: Final = 8
 """Gateways that are probed at a time."""
@@ -28,4 +29,4 @@ async def _lane(fleet: Fleet, runner: ProbeRunner, number: int) -> None:
             module = site.module()
             with suppress(OverloadedError):
                 await runner.probe(site, module, time.monotonic() + module.timeout)
-        await asyncio.sleep(PERIOD)
+        await asyncio.sleep(PAUSE)

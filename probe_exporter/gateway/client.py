@@ -9,7 +9,7 @@ from typing import Final
 
 from probe_exporter.clock import Clock, SystemClock
 from probe_exporter.config import GatewayConfig
-from probe_exporter.errors import ConnectError, GatewayError, NoThreadError, PinError, TlsError
+from probe_exporter.errors import ConnectError, GatewayError, NoThreadError, TlsError
 from probe_exporter.gateway.exchange import Demand, Fetched, Limits, Watch
 from probe_exporter.gateway.fetch import Fetch
 from probe_exporter.gateway.polling import Polling
@@ -67,12 +67,12 @@ class Gateway:
         Between two attempts it is the error of the last one.
         """
         fetch = self._fetch
-        connected = bool(self.idle) or (fetch is not None and fetch.connected)
+        connected = bool(self.idle) or (fetch is not None and fetch.in_use > 0)
         return None if connected else self._dialler.unfinished or self._unreached
 
     @property
     def logging_in(self) -> bool:
-        """Return True while the gateway has not answered a login."""
+        """Return True from the decision to log in until the login is answered."""
         fetch = self._fetch
         return fetch is not None and fetch.logging_in
 
@@ -104,15 +104,15 @@ class Gateway:
 
     def end(self, fetch: Fetch) -> None:
         """End a fetch: close the connections that carry a request, and wake it no more."""
+        fetch.close()
         with self._lock:
             if self._fetch is fetch:  # once nobody waits, the next one may begin before this has ended
                 self._fetch = None
                 if self.closed:
                     self.drop_idle()
-        fetch.close()
 
     def wake(self) -> None:
-        """Let a running fetch look around: somebody came, or a connection stands."""
+        """Give a running fetch a turn: a client joined, or a connection stands."""
         with self._lock:
             if self._fetch is not None:
                 self._fetch.wake()
@@ -174,6 +174,8 @@ class Gateway:
         started = time.monotonic()
         dialled: Connection | GatewayError
         try:
+            if self.closed:
+                raise ConnectError("the configuration of this gateway changed")
             self.session.open()
             dialled = self._dialler.dial(connect_timeout)
             trace(f"connected to {dialled.address.text} in {time.monotonic() - started:.3f} s")
@@ -213,8 +215,6 @@ def fetch_certificate(config: GatewayConfig, timeout: float) -> bytes:
     for address in config.addresses:
         try:
             connection = connect(address, timeout)
-        except PinError:
-            raise
         except (ConnectError, TlsError) as failure:
             error = failure
             continue

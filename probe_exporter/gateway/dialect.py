@@ -1,6 +1,6 @@
 """Making requests and reading answers: the part of an endpoint that depends on its interface.
 
-A fetch moves bytes over connections and knows none of this. The owner interface is the first dialect; another one
+A fetch moves bytes over connections and does not depend on this. The owner interface is the first dialect; another one
 may use other methods, bodies and encodings, and may sign a request at the moment when it is sent.
 """
 

@@ -72,8 +72,8 @@ class Demand(Protocol):
         """Take the error that leaves nothing for those who wait: there is no connection."""
         ...
 
-    def over(self) -> bool:
-        """Return True if no client waits: the fetch then ends, and the next client begins another one."""
+    def end_if_idle(self) -> bool:
+        """End the demand if no client waits; the next client then begins another one. Return True if it ended."""
         ...
 
     def trace(self, step: str) -> None:
@@ -101,7 +101,8 @@ class Watch(Protocol):
 class Exchange:
     """A request under way on a connection; ``endpoint`` is None for a login.
 
-    ``repeated`` is true after a renewal of the session, ``revived`` after a dead connection.
+    ``repeated`` is true after a renewal of the session, ``revived`` after a dead connection. ``sent`` is false while a
+    login waits for its record.
     """
 
     endpoint: Endpoint | None
@@ -113,6 +114,7 @@ class Exchange:
     revived: bool = False
     reader: AnswerReader = field(default_factory=AnswerReader)
     error: GatewayError | None = None
+    sent: bool = False
     out_of_step: bool = False
     doubtful: bool = False
 

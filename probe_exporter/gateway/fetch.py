@@ -55,32 +55,30 @@ class Fetch:
         self._watched: dict[int, Connection] = {}
         self._again: deque[_Again] = deque()
         self._login: Exchange | None = None
-        self._login_on: Connection | None = None
-        self._login_timeout = 0.0
         self._retry_at = 0.0
 
     @property
-    def connected(self) -> bool:
-        """Return True while a request is under way."""
-        return bool(self._active)
+    def in_use(self) -> int:
+        """The number of connections that carry a request, or the login that waits for its record."""
+        return len(self._active) + (self._login is not None and not self._login.sent)
 
     @property
     def logging_in(self) -> bool:
-        """Return True while a login is under way: then nothing but public endpoints may be asked."""
-        return self._login is not None or self._login_on is not None
+        """Return True from the decision to log in until it is answered. Only public endpoints may be asked then."""
+        return self._login is not None
 
     def wake(self) -> None:
-        """Ask for a turn soon: somebody came, or a connection stands. Called in any thread."""
+        """Ask for a turn soon: a client joined, a connection stands, or a login is on disk. Called in any thread."""
         self._watch.wake()
 
     def close(self) -> None:
         """End what is still under way. Called by the driver, between two turns."""
+        if self._login is not None:
+            self._login.connection.close()
+            self._end_login(self._login, ConnectError("the login was cut short"))
         for exchange in self._active.values():
             exchange.connection.close()
         self._active.clear()
-        if self._login_on is not None:
-            self._login_on.close()
-            self._login_on = None
         self._settle()
 
     def turn(self, ready: Iterable[int] = ()) -> float | None:
@@ -91,33 +89,35 @@ class Fetch:
         """
         self._take_dialled(self._demand.limits())
         limits = self._demand.limits()  # those who waited for that connection may have left
-        ended = [exchange for exchange in self._ended(ready) if not self._asked_again(exchange)]
+        ended = [exchange for exchange in self._ended(ready) if not self._settled(exchange)]
         self._send_login()
-        if limits is not None:
-            self._dispatch(limits)
-        elif self._gateway.closed:
-            self.close()
-        for exchange in ended:
-            self._judge(exchange)
+        try:
+            if limits is not None:
+                self._dispatch(limits)
+            elif self._gateway.closed:
+                self.close()
+        finally:
+            for exchange in ended:
+                self._judge(exchange)
         if ended:
             limits = self._demand.limits()
             if limits is not None:
                 self._dispatch(limits)
         self._settle()
         waiting = limits is not None and (self._gateway.dialling or self._retry_at > 0.0)
-        if not self._active and not waiting and self._login_on is None and self._demand.over():
+        if not self.in_use and not waiting and self._demand.end_if_idle():
             return None
         return self._due(limits)
 
     def _due(self, limits: Limits | None) -> float:
         """Return when something is to be done though nothing arrives."""
         moments = [exchange.deadline for exchange in self._active.values()]
+        if self._login is not None:
+            moments.append(self._login.deadline)
         if limits is not None:
+            now = time.monotonic()
             moments.append(limits.deadline)
-            if self._retry_at:
-                moments.append(self._retry_at)
-            if self.logging_in and limits.public_from > time.monotonic():
-                moments.append(limits.public_from)
+            moments += [moment for moment in (self._retry_at, limits.public_from) if moment > now]
         return min(moments, default=math.inf)
 
     def _settle(self) -> None:
@@ -144,7 +144,7 @@ class Fetch:
         error = self._gateway.take_dialled()
         if error is None:
             return
-        if self._active or self._gateway.idle:
+        if self.in_use or self._gateway.idle:
             self._demand.trace(f"no further connection: {error}")
             self._gateway.narrow()
             return
@@ -175,7 +175,7 @@ class Fetch:
         connection = self._gateway.idle_connection(fresh)
         if connection is not None or self._gateway.dialling:
             return connection
-        if len(self._active) > (self._login is not None) and not self._gateway.may_widen():
+        if self.in_use > self.logging_in and not self._gateway.may_widen():
             return None
         if self._retry_at:
             if time.monotonic() < self._retry_at:
@@ -185,7 +185,7 @@ class Fetch:
         try:
             self._gateway.dial(limits.connect_timeout, self._demand.trace)
         except NoThreadError:
-            if not self._active:
+            if not self.in_use:
                 raise
         return None
 
@@ -198,7 +198,7 @@ class Fetch:
 
     def _dispatch(self, limits: Limits) -> None:
         """Send as many requests as there is room for."""
-        while len(self._active) + (self._login_on is not None) < limits.max_connections:
+        while self.in_use < limits.max_connections:
             waits = self.logging_in
             login = not waits and self._session.login_due()
             endpoint = None
@@ -251,29 +251,34 @@ class Fetch:
     def _log_in(self, connection: Connection, limits: Limits) -> None:
         """Begin a login, which belongs to the gateway: it is recorded first, and sent when it is on disk."""
         if self._session.begin_login(self.wake):
-            self._login_on, self._login_timeout = connection, limits.request_timeout
+            self._login = Exchange(None, connection, time.monotonic() + limits.request_timeout, None)
             self._send_login()
         else:
             self._gateway.put_back(connection)
 
     def _send_login(self) -> None:
-        """Send a login that has been recorded. It has its own time and connection."""
-        connection = self._login_on
-        if connection is None or not self._session.recorded:
+        """Send a login that has been recorded. It has its own time, and another one to be recorded in."""
+        login, now = self._login, time.monotonic()
+        if login is None or login.sent:
             return
-        self._login_on = None
-        self._telemetry.logins.inc()
-        self._login = Exchange(None, connection, time.monotonic() + self._login_timeout, None)
-        self._start(self._login, self._session.login_request(connection.host_header))
+        if self._session.recorded:
+            login.sent = True
+            login.started, login.deadline = now, login.deadline + now - login.started
+            self._telemetry.logins.inc()
+            self._start(login, self._session.login_request(login.connection.host_header))
+        elif now >= login.deadline:
+            self._gateway.put_back(login.connection)
+            self._end_login(login, DeadlineError("the login could not be saved in time, and was not sent"))
 
     def _start(self, exchange: Exchange, data: bytes) -> None:
         self._telemetry.gateway_requests.inc()
         try:
-            exchange.connection.send(data, exchange.deadline)
+            # A gateway that reads has room for a request. One that does not must not hold the turn.
+            exchange.connection.send(data, time.monotonic())
         except GatewayError as error:
             exchange.error = error.as_value()
             exchange.connection.close()
-            if not self._asked_again(exchange):
+            if not self._settled(exchange):
                 self._judge(exchange)
             return
         self._active[exchange.connection.fileno()] = exchange
@@ -290,7 +295,8 @@ class Fetch:
         now = time.monotonic()
         for exchange in self._active.values():
             if now >= exchange.deadline and exchange not in ended:
-                exchange.error = DeadlineError(f"no whole answer within {now - exchange.started:.3g} s")
+                if not self._read(exchange):  # it may have come while the process was at work elsewhere
+                    exchange.error = DeadlineError(f"no whole answer within {now - exchange.started:.3g} s")
                 ended.append(exchange)
         for exchange in ended:
             self._release(exchange)
@@ -323,11 +329,11 @@ class Fetch:
             return True
         return False
 
-    def _asked_again(self, exchange: Exchange) -> bool:
-        """Put the endpoint of an ended exchange back in line where it deserves another request; True if it does."""
+    def _settled(self, exchange: Exchange) -> bool:
+        """Return True if nothing is left to judge: a login ended, or the endpoint is to be requested once more."""
         endpoint = exchange.endpoint
         if endpoint is None:
-            self._end_login(exchange)
+            self._end_login(exchange, exchange.error)
             return True
         if exchange.lost:
             self._drop_free()
@@ -343,11 +349,9 @@ class Fetch:
             return True
         return False
 
-    def _end_login(self, exchange: Exchange) -> None:
+    def _end_login(self, exchange: Exchange, error: GatewayError | None) -> None:
         self._login = None
-        failure = self._session.end_login(
-            exchange.reader.answer if exchange.error is None else None, exchange.error
-        )
+        failure = self._session.end_login(exchange.reader.answer if error is None else None, error)
         if failure is None:
             self._demand.trace(f"logged in in {time.monotonic() - exchange.started:.3f} s")
             return

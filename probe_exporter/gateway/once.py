@@ -59,7 +59,7 @@ class Once:
         """Keep the failure to connect."""
         self.error = error
 
-    def over(self) -> bool:
+    def end_if_idle(self) -> bool:
         """Return True if nothing is left to do."""
         return self.limits() is None
 

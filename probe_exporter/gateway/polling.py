@@ -41,10 +41,15 @@ class Polling:
         """Give turns until the fetch is over."""
         ready: list[int] = []
         while (due := fetch.turn(ready)) is not None:
-            left = min(max(0.0, due - time.monotonic()), LONGEST_POLL)
-            ready = [descriptor for descriptor, _ in self._poller.poll(left * 1000)]
-            if self._waker in ready:
-                os.read(self._waker, 4096)
+            ready = self.wait(due)
+
+    def wait(self, due: float) -> list[int]:
+        """Return the descriptors that can be read; none at ``due``, in seconds of `time.monotonic`."""
+        left = min(max(0.0, due - time.monotonic()), LONGEST_POLL)
+        ready = [descriptor for descriptor, _ in self._poller.poll(left * 1000)]
+        if self._waker in ready:
+            os.read(self._waker, 4096)
+        return ready
 
     def close(self) -> None:
         """Close what belongs to the driver alone."""

@@ -49,8 +49,9 @@ _NONSENSE_WAITS: Final = (60.0, 120.0, 300.0)
 class Session:
     """Decides when a login may be sent, what a refusal means, and which token requests present.
 
-    One thread uses it at a time. The record may outlive it, and may be shared with the session of the configuration
-    before: then only the younger one changes it, and both count the minute together.
+    The driver of the fetch uses it. `open` is called by the thread that connects, `headers` by that of TEDAPI as well.
+    The record may outlive it, and may be shared with the session of the configuration before: then only the younger one
+    changes it, and both count the minute together.
     """
 
     def __init__(
@@ -70,7 +71,7 @@ class Session:
         self._under_way = False
         self._headers: tuple[Secret | None, bytes] = (None, b"")
         self.recorded = True
-        """Return True if the last login that was begun is on disk, or is not to be kept there."""
+        """True if the last login that was begun is on disk, or is not to be kept there."""
 
     @property
     def record(self) -> LoginRecord:
@@ -84,9 +85,11 @@ class Session:
         self._loaded = True
         self._store.prepare(self._config)
         record = self._record
-        if record.credentials is None:
-            saved = self._store.load(self._config)
-            if saved is not None:
+        if record.credentials is not None:
+            return
+        saved = self._store.load(self._config)
+        with record.lock:
+            if saved is not None and record.credentials is None:
                 copy_record(saved, record)
 
     def take_over(self) -> None:
@@ -180,11 +183,11 @@ class Session:
 
     # A login
 
-    def begin_login(self, recorded: Callable[[], None] = lambda: None) -> bool:
+    def begin_login(self, then: Callable[[], None] = lambda: None) -> bool:
         """Count a login from now on, whatever becomes of it. Return False if another one took this minute.
 
-        Send it when `recorded` is true: after a crash no second one may follow within the minute. The function
-        ``recorded`` is called when that is so, perhaps in another thread.
+        Send it when `recorded` is true: after a crash no second one may follow within the minute. ``then`` is called
+        when that is so, perhaps in another thread.
         """
         record = self.record
         with record.lock:
@@ -200,7 +203,7 @@ class Session:
 
         def done() -> None:
             self.recorded = True
-            recorded()
+            then()
 
         self._save(done)
         return True

@@ -36,7 +36,7 @@ _MAX_REPLIES: Final = 1 << 16
 """Bytes of TLS's own replies that may wait for a gateway that asks for them and does not read them."""
 
 LONGEST_POLL: Final = 3600.0
-"""Seconds that one call of poll may last: the system takes no absurd ones."""
+"""The longest time until the clock is looked at again, in seconds: the system refuses absurd ones."""
 
 
 def _context() -> ssl.SSLContext:
@@ -105,7 +105,10 @@ class Connection:
             return True
 
     def send(self, data: bytes, deadline: float) -> None:
-        """Send all of ``data``, which is small. Raises ConnectError, or DeadlineError at ``deadline``."""
+        """Send all of ``data``, which is small. Raises ConnectError, or DeadlineError at ``deadline``.
+
+        A deadline that has come already means: without waiting.
+        """
         try:
             self._tls.write(data)
             self._flush(deadline)

@@ -129,7 +129,7 @@ class FilledMetric(Metric):
 
     @property
     def unit(self) -> str:  # type: ignore[override]
-        """None of ours is told apart from the name."""
+        """Empty: our names carry the unit."""
         return ""
 
     @property

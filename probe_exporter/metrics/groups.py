@@ -99,7 +99,7 @@ def fill(
 
 
 @dataclass(frozen=True, slots=True)
-class _Source:
+class _Refill:
     """A group, and the readings that its text was made of. Called with a heading, it fills that family again."""
 
     group: FamilyGroup
@@ -126,7 +126,7 @@ class KeptTexts:
         made_of = tuple([getattr(readings, name) for name in group.reads])
         kept = self._kept.get(group)
         if kept is None or kept[0] != made_of:
-            filled, source = fill(group, readings, admits), _Source(group, made_of)
+            filled, source = fill(group, readings, admits), _Refill(group, made_of)
             metrics = tuple([_written(metric, source) for metric in filled.metrics])
             kept = self._kept[group] = made_of, replace(filled, metrics=metrics)
         return kept[1]
@@ -135,7 +135,7 @@ class KeptTexts:
 _shared: Final[dict[tuple[Heading, str], FilledMetric]] = {}
 
 
-def _written(metric: FilledMetric, source: _Source) -> FilledMetric:
+def _written(metric: FilledMetric, source: _Refill) -> FilledMetric:
     """A family as text. A thousand gateways are in the same few states: of up to `MAX_TEXTS` texts there is one copy.
 
     States and identities have the value 0 or 1; measurements are not among them, as each is another.

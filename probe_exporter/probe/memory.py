@@ -46,7 +46,8 @@ class Kept:
 class Memory:
     """The memory of one gateway between probes.
 
-    ``lock`` is held for moments only: by the thread of the run, which writes, and by whoever makes an answer.
+    ``lock`` is held for moments only. In a server the end of a TEDAPI run comes from another thread. In a command the
+    run has a thread of its own.
     ``run`` is the run under way, None where nobody waits and nothing is read.
     ``failing_since`` is when the first of the failed probes since the last good one began, in Unix seconds.
     ``read_on`` are the endpoints whose last answer came when nobody waited any more, ``unseen`` those of them for which

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from probe_exporter.clock import Clock, SystemClock
 from probe_exporter.config import Module
-from probe_exporter.errors import DecodeError
+from probe_exporter.errors import DecodeError, NoThreadError
 from probe_exporter.metrics.probe import probe_metrics
 from probe_exporter.metrics.site import told_timezone
 from probe_exporter.metrics.tariff import zone_of
@@ -42,7 +42,11 @@ class Prober:
         if cached is not None:
             return cached
         ready = threading.Event()
-        waiter = self.join(site, module, deadline, ready.set, _in_a_thread)
+        try:
+            waiter = self.join(site, module, deadline, ready.set, _in_a_thread)
+        except RuntimeError as error:
+            failure = NoThreadError(f"no gateway can be read: {error}")
+            return answer_without_run(site, module, self._clock.time(), failure)
         ready.wait(max(0.0, waiter.deadline - time.monotonic()))
         return self.leave(site, waiter)
 
@@ -101,7 +105,7 @@ class Prober:
         try:
             return make_answer(site, waiter, self._clock)
         except Exception as error:  # noqa: BLE001
-            # A defect of ours must cost one answer, and not the place of whoever comes next.
+            # A defect of ours must cost one answer, the client leaves its run all the same.
             place = place_of(error)
             log.error("%s: a defect of the exporter spoilt an answer: %s; please report it", site.name, place)
             defect = DecodeError(f"internal error: {place}")

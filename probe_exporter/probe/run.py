@@ -57,7 +57,7 @@ _COUNTERS: Final = {
 class Run:
     """Reads one gateway for those who wait. It is the demand of a fetch, and lives as long as that one.
 
-    All state is guarded by the lock of the gateway's memory.
+    What clients see is guarded by the lock of the gateway's memory, except the steps that are told.
     """
 
     def __init__(self, site: Site, clock: Clock) -> None:
@@ -92,7 +92,7 @@ class Run:
         with self._memory.lock:
             self._memory.run = None  # whoever comes now begins another run
         if isinstance(error, GatewayError):
-            self.fail(error)
+            self.fail(error.as_value())
             return
         place = place_of(error)
         log.error(
@@ -355,20 +355,19 @@ class Run:
     def fail(self, error: GatewayError) -> None:
         """End the wait of all clients: there will be no reading."""
         with self._memory.lock:
-            current = self.round
+            todo, self._todo, current = self._todo, [], self.round
+            self._under_way.clear()
             if current is None:
                 return
             current.cause = error
-            for endpoint in self._todo:
+            for endpoint in todo:
                 self._schedule.note(endpoint, error, None, self._clock.monotonic())
-            self._todo = []
-            self._under_way.clear()
             for waiter in current.waiters:
                 waiter.wants.clear()
             self._satisfy(set())
 
-    def over(self) -> bool:
-        """Return True if no client waits: the next client begins another run."""
+    def end_if_idle(self) -> bool:
+        """End if no client waits; the next client begins another run. Return True if it ended."""
         with self._memory.lock:
             if self._waiting():
                 return False

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 class Waiter:
     """A client that waits. Times are in seconds of `time.monotonic`; ``started`` in Unix seconds.
 
-    ``wants`` are the endpoints that are still to be read for it; ``notify`` is called, in the thread of the run, when
-    there are none left. ``leader`` is true for the client that began the round.
+    ``wants`` are the endpoints that are still to be read for it; ``notify`` is called once, perhaps in another
+    thread, when nothing is left to wait for. ``leader`` is true for the client that began the round.
     ``tedapi`` is true while it waits for a run of TEDAPI as well.
     """
 

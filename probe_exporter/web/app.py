@@ -1,4 +1,4 @@
-"""The routes, as a plain ASGI application. The loop routes and renders; probes run in threads."""
+"""The routes, as a plain ASGI application. Probes run on the loop; pages are rendered in a thread."""
 
 from __future__ import annotations
 
@@ -24,10 +24,18 @@ from probe_exporter.telemetry import Telemetry
 from probe_exporter.web import pages
 from probe_exporter.web.discovery import discovery, target_groups
 from probe_exporter.web.listing import Choice
-from probe_exporter.web.messages import Answer, BadRequestError, Receive, Request, Scope, Send
+from probe_exporter.web.messages import (
+    Answer,
+    BadRequestError,
+    OverloadedError,
+    Receive,
+    Request,
+    Scope,
+    Send,
+)
 from probe_exporter.web.negotiation import choose_format, wants_page
 from probe_exporter.web.options import WebOptions
-from probe_exporter.web.probing import OverloadedError, ProbeRunner
+from probe_exporter.web.probing import ProbeRunner
 from probe_exporter.web.reloading import Reloading
 from probe_exporter.web.renderer import Renderer
 
@@ -85,7 +93,7 @@ class Application:
             answer = Answer.refusal(error)
         except OverloadedError:
             answer = Answer.line(
-                503, "too many probes are running, or the exporter is shutting down", Retry_After="5"
+                503, "too much is under way, or the exporter is shutting down", Retry_After="5"
             )
         await answer.send(request, send)
 

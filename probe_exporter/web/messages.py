@@ -44,6 +44,10 @@ class AmbiguousLengthError(BadRequestError):
         super().__init__("Content-Length and Transfer-Encoding exclude one another")
 
 
+class OverloadedError(Exception):
+    """The exporter is at a limit, or on its way out."""
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """A request. Header names are in lower case; a repeated header is joined by commas, as HTTP means it."""

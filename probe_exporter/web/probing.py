@@ -15,22 +15,19 @@ from probe_exporter.errors import NoThreadError
 from probe_exporter.fleet import ProbeResult, Site
 from probe_exporter.probe import Prober
 from probe_exporter.probe.run import Run
-from probe_exporter.web.reading import OnLoop
+from probe_exporter.web.messages import OverloadedError
+from probe_exporter.web.reading import LoopDriver
 
 MOST_RUNS: Final = 1024
-"""Runs at a time: one place for each gateway, up to this many gateways; above it places are shared."""
-
-
-class OverloadedError(Exception):
-    """There is no place for another run, or the server is on its way out."""
+"""Runs at a time. A client whose gateway would need one more gets 503."""
 
 
 class ProbeRunner:
-    """Owns the runs that are under way on the event loop, and the clients that wait for them."""
+    """Owns the drivers of the runs on the event loop, and the clients that wait for them."""
 
     def __init__(self, prober: Prober) -> None:
         self._prober = prober
-        self._running: set[OnLoop] = set()
+        self._running: set[LoopDriver] = set()
         self._clients: set[asyncio.Future[None]] = set()
         self._drain_until: float | None = None
 
@@ -47,8 +44,8 @@ class ProbeRunner:
 
     def close(self) -> None:
         """End the runs where they are: nobody waits for them."""
-        for run in list(self._running):
-            run.close()
+        for driver in list(self._running):
+            driver.close()
 
     async def probe(self, site: Site, module: Module, deadline: float) -> ProbeResult:
         """Probe, or wait for the run that is under way. ``deadline`` in seconds of `time.monotonic`.
@@ -84,7 +81,7 @@ class ProbeRunner:
     def _start(self, run: Run) -> None:
         if len(self._running) >= MOST_RUNS:
             raise OverloadedError
-        driver = OnLoop(asyncio.get_running_loop(), run, self._running.discard)
+        driver = LoopDriver(asyncio.get_running_loop(), run, self._running.discard)
         self._running.add(driver)
         try:
             driver.start()

@@ -13,10 +13,12 @@ from probe_exporter.gateway.transport import LONGEST_POLL
 from probe_exporter.probe.run import Run
 
 
-class OnLoop:
+class LoopDriver:
     """Gives the fetch of one run its turns on the event loop. ``on_end`` is called when there are no more."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, run: Run, on_end: Callable[[OnLoop], None]) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, run: Run, on_end: Callable[[LoopDriver], None]
+    ) -> None:
         self._loop = loop
         self._run = run
         self._on_end = on_end
@@ -78,7 +80,7 @@ class OnLoop:
             return
         due = min(due, time.monotonic() + LONGEST_POLL)
         if self._timer is not None:
-            if not self._timer.cancelled() and self._timer.when() <= due:
+            if self._timer.when() <= due:
                 return
             self._timer.cancel()
         self._timer = self._loop.call_at(due, self._on_time)

@@ -9,8 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
-from probe_exporter.web.messages import Answer
-from probe_exporter.web.probing import OverloadedError
+from probe_exporter.web.messages import Answer, OverloadedError
 
 MOST_WAITING: Final = 32
 """Renderings under way or in the queue; who wants a further one gets 503."""

@@ -57,7 +57,7 @@ class Server:
 
     @property
     def busy(self) -> bool:
-        """Return True if a thread of ours has not ended."""
+        """Return True if a reload or a check of a password is under way."""
         return self._application.busy or self._security.busy
 
     def run(self, beside: Callable[[], Coroutine[None, None, None]] | None = None) -> None:
@@ -98,7 +98,7 @@ class Server:
 
     @contextlib.contextmanager
     def _signals(self, loop: asyncio.AbstractEventLoop) -> Iterator[None]:
-        """End on SIGTERM and SIGINT with exit 0, reload on SIGHUP, one that was held back since the start included."""
+        """End on SIGTERM and SIGINT with exit 0, reload on SIGHUP. A SIGHUP held back since the start counts."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -137,7 +137,7 @@ class Server:
 
 
 def leave(server: Server) -> None:
-    """End the process with exit code 0 where a thread is stuck, in a name lookup for example: it holds no exit."""
+    """End the process with exit code 0 where a reload or a check of a password would hold the exit up."""
     if server.busy:
         logging.shutdown()
         os._exit(0)
@@ -153,7 +153,7 @@ def protocol_config(app: App) -> uvicorn.Config:
         lifespan="off",
         interface="asgi3",
         log_config=None,
-        log_level=logging.ERROR,  # a line for every request that is none would be anybody's to write
+        log_level=logging.ERROR,  # else a stranger could have a line logged for everything that is not HTTP
         access_log=False,
         proxy_headers=False,
         server_header=False,

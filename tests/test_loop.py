@@ -123,6 +123,7 @@ def test_a_login_that_is_cut_short_is_not_the_last_one() -> None:
     assert again.fetched["operation"].error is None
 
 
+@pytest.mark.slow
 def test_a_process_that_stood_still_does_not_blame_the_gateway(tmp_path: Path) -> None:
     """The answers lie in the sockets when it goes on, though their time is over."""
     with SimulatedGateway(LivingSite(seed=1), password="secret") as gateway:

@@ -24,6 +24,7 @@ from probe_exporter.telemetry import Telemetry
 from probe_exporter.web.pages import Links, gateway_page
 from tests.clocks import TurnedClock
 from tests.tedapi_parts import key, key_file, needs_extra
+from tests.test_web import served
 
 if TYPE_CHECKING:
     from probe_exporter.simulator.tedapi import Tedapi
@@ -89,6 +90,15 @@ def value(result: ProbeResult, series: str) -> float | None:
 
 def up(result: ProbeResult, interface: str) -> float | None:
     return value(result, f'powerwall_interface_up{{interface="{interface}"}}')
+
+
+def test_the_steps_of_a_probe_tell_of_tedapi_as_well(tmp_path: Path) -> None:
+    with home(tmp_path) as house, served(house.fleet, house.telemetry, house.clock) as exporter:
+        lines = exporter.ask("/probe?target=home&debug=true").text.splitlines()
+        told = [line for line in lines if line.startswith("        tedapi/")]
+        questions = {line.split(" (")[0].strip() for line in told}
+        assert questions > {"tedapi/config", "tedapi/controller", "tedapi/components", "tedapi/system"}
+        assert all(line.endswith("s): answered, the answer shown is 0 s old") for line in told)
 
 
 def signed(folder: Path, din: str) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from probe_exporter.fleet import Fleet, ProbeResult, Site
 from probe_exporter.metrics.compat import go_exporter
 from probe_exporter.metrics.exposition import Format, render
 from probe_exporter.metrics.filled import FilledMetric
-from probe_exporter.probe import Prober, probe_deadline
+from probe_exporter.probe import EndpointOutcome, Prober, probe_deadline
 from probe_exporter.telemetry import Telemetry
 from probe_exporter.web import pages
 from probe_exporter.web.discovery import discovery, target_groups
@@ -280,7 +280,16 @@ def _debug(result: ProbeResult) -> bytes:
         *([f"error: {result.error}"] if result.error else []),
         "",
         *result.log,
+        *(_tedapi_line(outcome) for outcome in result.endpoints if outcome.name.startswith("tedapi/")),
         "",
         "",
     ]
     return "\n".join(head).encode("utf-8") + render(result.metrics, Format.TEXT)
+
+
+def _tedapi_line(outcome: EndpointOutcome) -> str:
+    """Return the last request of a question of TEDAPI, which has a run of its own and is no step of this probe."""
+    took = "not asked" if outcome.duration is None else f"{outcome.duration:.3f} s"
+    state = "failed" if outcome.reason is None else outcome.reason
+    age = "" if outcome.age is None else f", the answer shown is {outcome.age:.0f} s old"
+    return f"        {outcome.name} ({took}): {'answered' if outcome.up else state}{age}"

@@ -6,10 +6,11 @@ import signal
 
 
 def main() -> None:
-    """Run the command line, SIGHUP held back.
+    """Run the command line with SIGHUP blocked.
 
     By default SIGHUP ends a process, and `systemctl reload` may send one at any moment. The kernel keeps it until
-    ``serve`` can reload; every other command lets it through. Hence the imports below: they take a while.
+    ``serve`` can reload; every other command unblocks it. The command line is imported after the signal is blocked,
+    because the import takes a while.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     from probe_exporter.cli import main as command_line

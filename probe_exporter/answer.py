@@ -1,4 +1,4 @@
-"""The answer to one request: the result of a probe, which several requests may share, and what holds at its moment."""
+"""The answer to one request: the result of a probe, which several requests may share, with prices and settings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from probe_exporter.metrics.tariff import site_metrics
 def answer(result: ProbeResult, gateway: GatewayConfig, module: Module, moment: float) -> ProbeResult:
     """Return the result with the prices and settings that hold at ``moment``, when the request arrived (Unix seconds).
 
-    They stand in the answer of a failed probe too, are never kept, and change nothing about its success.
+    They are in the answer of a failed probe too, are never cached, and do not affect its success.
     """
     told = told_timezone(result.readings) if result.success else ""
     metrics = site_metrics(gateway, module.collectors, moment, told)

@@ -1,4 +1,4 @@
-"""The time, as something that tests can turn.
+"""The clock, which tests can replace.
 
 Tiers, cool-downs and caches read the clock they were given; only waiting for a socket uses the real one.
 """

@@ -13,7 +13,7 @@ ProbeExporterError
     ├── AuthError           auth           401, 403
     │   ├── ForbiddenError  auth           403 to a fresh session: not for an owner
     │   ├── KeyPendingError auth           TEDAPI: a registered key that is not confirmed yet
-    │   ├── UnknownKeyError auth           TEDAPI: a key that the gateway does not know
+    │   ├── UnknownKeyError auth           TEDAPI: a key that is not registered
     │   ├── RecipientError  auth           TEDAPI: signed for another gateway
     │   ├── ClockError      auth           TEDAPI: the clocks differ too much for a signature
     │   └── LoginRestError  (the cause's)  no login now: an earlier one failed or was a moment ago
@@ -22,7 +22,7 @@ ProbeExporterError
     ├── StatusError         http           any other status, redirects included
     │   └── AbsentError     http           404: this gateway has no such endpoint
     └── DecodeError         decode         not JSON, encoded, over the size limit, no token
-        └── QueryRefusedError  decode      TEDAPI: a message that the gateway does not take
+        └── QueryRefusedError  decode      TEDAPI: a message that the gateway does not accept
 
 The ``reason`` is the word that metrics and logs show; ``REASONS`` lists them in the order of the contract.
 Messages name the target and the endpoint where they are known, and never carry a secret.
@@ -150,7 +150,7 @@ class LoginRestError(AuthError):
 
 
 class RateLimitError(GatewayError):
-    """429: the gateway asks for fewer requests. ``retry_after`` is in seconds, None if the answer has none."""
+    """429: the gateway limits the rate of requests. ``retry_after`` is in seconds, None if the answer has none."""
 
     reason = "rate_limited"
 
@@ -190,4 +190,4 @@ class DecodeError(GatewayError):
 
 
 class QueryRefusedError(DecodeError):
-    """TEDAPI: the gateway does not take the message, or not this text of a query."""
+    """TEDAPI: the gateway does not accept the message, or not this text of a query."""

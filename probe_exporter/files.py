@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 Done = Callable[["OSError | None"], None]
-"""What is called once a file is written, with the error where it could not be."""
+"""Called once a file is written, with the error where that failed."""
 
 Write = Callable[[Path, bytes, Done], None]
 """Writes a small file, readable by its owner only. Never raises."""
@@ -41,7 +41,7 @@ def read_regular(path: Path, most: int, remedy: str = "name a file") -> bytes:
 
 
 def read_at_most(file: BinaryIO, most: int) -> bytes:
-    """The first ``most`` bytes of a file, in pieces: asked for 32 MiB at once, Python sets as much memory aside."""
+    """The first ``most`` bytes of a file, in pieces: for a read of 32 MiB at once, Python allocates as much memory."""
     pieces: list[bytes] = []
     while most > 0 and (piece := file.read(min(most, _PIECE))):
         pieces.append(piece)
@@ -54,13 +54,13 @@ def _open_without_waiting(path: str, flags: int) -> int:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove what a program that was killed while it wrote left in ``folder``: temporary files older than an hour."""
+    """Remove temporary files older than an hour that a killed program left in ``folder``."""
     for path in folder.glob(".*.json.*"):
         try:
             if time.time() - path.stat().st_mtime > _LEFTOVER:
                 path.unlink()
         except OSError:
-            continue  # another exporter has removed it, or may not
+            continue  # another exporter has removed it, or permission is missing
 
 
 def write_whole(path: Path, data: bytes, mode: int = 0o600) -> None:
@@ -128,7 +128,7 @@ class Saver:
             write_now(path, data, partial(self._written, path, waiting))
 
     def _next(self) -> tuple[Path, bytes, tuple[Done, ...]] | None:
-        """Take a write from the list. One path is written by one thread at a time: the younger must come last."""
+        """Take a write from the list. One path is written by one thread at a time: the newer write must come last."""
         with self._changed:
             path = next((path for path in self._waiting if path not in self._writing), None)
             if path is None:

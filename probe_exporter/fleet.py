@@ -1,6 +1,6 @@
 """The gateways that are configured now, each with its long-lived client and what is remembered of it.
 
-A fleet is looked up, never dialled: a target that is not in it costs no name lookup and no connection.
+A target is only looked up in a fleet: one that is not in it causes neither a name lookup nor a connection.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Secrets that do not show themselves.
+"""Secrets that cannot be shown by accident.
 
 ``Secret`` wraps a text and gives it by ``reveal`` only: not by ``repr``, ``str``, ``format``,
 ``%``, ``json``, a pickle or a template. It does not subclass ``str``, because a subclass leaks in most of these.

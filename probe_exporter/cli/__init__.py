@@ -1,7 +1,7 @@
-"""The command line: one module a group of commands.
+"""The command line: one module for each group of commands.
 
 Importing this package must stay cheap, so that ``--help`` answers at once: a command's module is imported when the
-command is named, and what the command works with when it runs.
+command is named, and the modules that it uses are imported when it runs.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command as click does; for a name that is not one, name the nearest."""
+        """Find the command as click does; for an unknown name, suggest the nearest one."""
         if args[0] not in COMMANDS and not ctx.resilient_parsing:
             near = _nearest(args[0], COMMANDS)
             hint = f" Did you mean {near[0]!r}?" if near else ""
@@ -60,7 +60,7 @@ class LazyGroup(click.Group):
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; an option that it does not know may be a misspelt one of the group."""
+        """Run the command; an unknown option may be a misspelt option of the group."""
         try:
             return super().invoke(ctx)
         except click.NoSuchOption as error:
@@ -107,7 +107,7 @@ def _options(command: click.Command, ctx: click.Context) -> dict[str, bool]:
 def _sorted_out(
     args: list[str], group: dict[str, bool], command: dict[str, bool]
 ) -> tuple[list[str], list[str]]:
-    """Return the arguments behind a command that are options of the group, and the others."""
+    """Return the arguments after a command that are options of the group, and the others."""
     moved: list[str] = []
     others: list[str] = []
     rest = iter(args)
@@ -159,7 +159,7 @@ def _show_version(ctx: click.Context, parameter: click.Parameter, wanted: bool) 
     "--config.expand-environment-variables",
     "expand",
     is_flag=True,
-    help="Put environment variables in for ${NAME} in values of the configuration.",
+    help="Replace ${NAME} in values of the configuration with environment variables.",
 )
 @click.option("--debug", is_flag=True, help="The same as --log.level debug.")
 @click.option(
@@ -185,8 +185,8 @@ def cli(
 ) -> None:
     """A Prometheus exporter for Tesla Powerwall gateways, many of them behind one /probe.
 
-    Without a COMMAND it serves. The options here may stand before or behind the COMMAND. Without a configuration
-    file, POWERWALL_ADDRESS and POWERWALL_PASSWORD name a gateway.
+    Without a COMMAND it serves. The options here may stand before or after the COMMAND. Without a configuration file,
+    POWERWALL_ADDRESS and POWERWALL_PASSWORD name a gateway.
     """
     if ctx.invoked_subcommand != "serve":
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})  # only serve reloads; see __main__.py

@@ -12,7 +12,7 @@ FORMATS: Final = ("text", "table", "json")
 
 @dataclass(frozen=True, slots=True)
 class ShownCertificate:
-    """A certificate that was shown at an address, and what became of it.
+    """A certificate that was shown at an address, and what was done with it.
 
     ``file`` is None where it has no file of its own; ``advice`` is what to do with it, "" where nothing is to be done.
     """
@@ -57,7 +57,7 @@ def as_table(certificates: Iterable[ShownCertificate]) -> str:
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> str:
-    """Return rows of text in columns, two blanks between them."""
+    """Return rows of text in columns, two spaces between them."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = (
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows

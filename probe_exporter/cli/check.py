@@ -33,9 +33,10 @@ if TYPE_CHECKING:
 def check(settings: Settings, targets: tuple[str, ...], connect: bool, login: bool, timeout: float) -> int:
     """Validate the configuration.
 
-    Shows every mistake in one go, each with file, line and place, and never a value. Without --connect nothing is
-    connected to. A password file that cannot be read is a warning here, as the service may read it where you may not;
-    --login needs it. --connect tries all gateways or those named, and the exit code is 1 where one does not answer.
+    Shows every mistake at once, each with file, line and place, and never a value. Without --connect nothing is
+    connected to. A password file that cannot be read is a warning here, because the service may have permissions that
+    you do not have; --login needs it. --connect tries all gateways or those named, and the exit code is 1 where one
+    does not answer.
     """
     if (login or targets) and not connect:
         raise Refusal("--login and a TARGET go with --connect")
@@ -44,7 +45,7 @@ def check(settings: Settings, targets: tuple[str, ...], connect: bool, login: bo
 
 
 def report(settings: Settings, *, without_secrets: bool = True) -> Config:
-    """Print what is odd and how much there is. Raises ConfigurationError or Refusal where something is wrong."""
+    """Print the warnings and a summary. Raises ConfigurationError or Refusal where something is wrong."""
     config = settings.read(settings.config_path(), without_secrets=without_secrets)
     for warning in config.warnings:
         click.echo(f"warning: {warning}", err=True)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from probe_exporter.fleet import Site
 
 _ASKED: Final = "meters/aggregates"
-"""The endpoint that is read with the session: every model and firmware has it, and none shows it without."""
+"""The endpoint that is read with the session: every model and firmware has it, and none shows it without a session."""
 
 
 def try_connection(config: Config, name: str, timeout: float) -> str:
@@ -44,8 +44,7 @@ def _dial(gateway: GatewayConfig, timeout: float) -> str:
 def try_login(config: Config, name: str, timeout: float) -> str:
     """Log in to a gateway at most once, as a probe would, and ask TEDAPI once where it is configured.
 
-    Return what came of it. Raises GatewayError. What is remembered of logins holds here too: after a refusal nothing
-    is sent.
+    Return the outcome. Raises GatewayError. Remembered logins count here too: after a refusal nothing is sent.
     """
     from probe_exporter.fleet import Fleet
     from probe_exporter.telemetry import Telemetry

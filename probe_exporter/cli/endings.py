@@ -36,7 +36,8 @@ def run(command: click.Command, arguments: Sequence[str] | None = None) -> NoRet
         click.echo(str(error), err=True)
         code = 2
     except BrokenPipeError:
-        # The reader of our output went away, as `head` does. Nothing more can be said to it, not at exit either.
+        # The reader of our output has closed the pipe, as `head` does. Nothing more can be written to it, not even at
+        # exit.
         sys.stdout = None
         code = 1
     except OSError as error:
@@ -55,7 +56,7 @@ def describe_system_error(error: OSError) -> str:
 
 
 def _unexpected(error: Exception) -> str:
-    """The kind and place of an error in the exporter itself. Its message stays out: it may quote a secret."""
+    """Return the kind and place of an error in the exporter itself, without its message, which may quote a secret."""
     where = " < ".join(places(error.__traceback__))
     return f"unexpected {type(error).__name__} at {where}; please report this line as a bug"
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @click.command()
 @with_targets
 @click.option("--force", is_flag=True, help="Replace a stored certificate that differs.")
-@click.option("--quiet", is_flag=True, help="Print failures alone.")
+@click.option("--quiet", is_flag=True, help="Print only failures.")
 @click.option(
     "--format",
     "style",
@@ -141,7 +141,7 @@ def _describe(error: Exception) -> str:
 
 
 def _paste(der: bytes, sha256: bytes, gateway: GatewayConfig) -> str:
-    """Return the certificate, and what makes it the only one that is trusted."""
+    """Return the certificate, and the setting that makes it the only trusted one."""
     file, fingerprint = gateway.called("tls_cert_file"), gateway.called("tls_fingerprint")
     where = f"save it and name it as {file}, or " if file else ""
     line = (

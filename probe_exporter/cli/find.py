@@ -17,7 +17,7 @@ MOST_ADDRESSES: Final = 4096
 """Addresses of one search: at 32 at a time and a second each it takes two minutes."""
 
 _SOMEWHERE: Final = ("192.0.2.1", 9)
-"""An address of documentation: nothing is sent there, the system only says from which of ours it would be."""
+"""An address of documentation: nothing is sent there, and the system only tells which of our addresses it would use."""
 
 
 @click.command()
@@ -82,13 +82,13 @@ def _addresses(network: str | None) -> list[str]:
 
 
 def _own_address() -> str:
-    """Return this machine's own address on the way out. Raises Refusal where there is none."""
+    """Return this machine's own address on its default route. Raises Refusal where there is none."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         try:
             sock.connect(_SOMEWHERE)
         except OSError:
             raise Refusal(
-                "which network? This machine has no way out; write it such as 192.168.1.0/24"
+                "which network? This machine has no default route; write it such as 192.168.1.0/24"
             ) from None
         return str(sock.getsockname()[0])
 

@@ -33,7 +33,7 @@ _LEVELS: Final = {
     "error": logging.ERROR,
 }
 _ESCAPING: Final = codecs.lookup("unicode_escape")
-"""Looked up now: Python opens a file for it, and a process without descriptors has the most to log."""
+"""Looked up at import: Python opens a file for it, and a process without file descriptors has the most to log."""
 
 _log = logging.getLogger("probe_exporter")
 
@@ -41,7 +41,7 @@ _log = logging.getLogger("probe_exporter")
 def configure(level: str, style: str, stream: TextIO | None = None) -> None:
     """Log from ``level`` on, in ``style`` (text, logfmt or json), to standard error or ``stream``.
 
-    Libraries are heard from warnings on, whatever the level: their debug lines show requests and headers.
+    Libraries log warnings and above, whatever the level: their debug lines show requests and headers.
     """
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(_FORMATTERS[style]())
@@ -53,7 +53,7 @@ def configure(level: str, style: str, stream: TextIO | None = None) -> None:
 def warn_about(warnings: Iterable[Mistake], told: Iterable[Mistake] = ()) -> None:
     """Log the warnings about the configuration, one to a line, except those in ``told``.
 
-    A warning that moved within its file is still the same.
+    A warning that moved within its file counts as the same.
     """
     known = {(warning.file, warning.path, warning.problem) for warning in told}
     for warning in warnings:
@@ -83,7 +83,7 @@ def _fields(record: logging.LogRecord) -> Iterator[tuple[str, Any]]:
 
 
 def _one_line(text: str) -> str:
-    """The text with everything escaped that is not printable."""
+    """Return the text with all characters escaped that are not printable."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else _ESCAPING.encode(c)[0].decode("ascii") for c in text)

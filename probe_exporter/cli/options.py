@@ -100,7 +100,7 @@ def from_environment(command: AnyCommand) -> AnyCommand:
 def take_environment() -> dict[str, str]:
     """Return a copy of the environment, and take the passwords out of the process' own.
 
-    No program that it might start and no dump of ``os.environ`` has them then.
+    Neither a program that it starts nor a dump of ``os.environ`` then has them.
     """
     copy = dict(os.environ)
     for name in _PASSWORDS:
@@ -117,7 +117,7 @@ def variable_of(option: str) -> str:
 class Settings:
     """The options in front of the command, and the environment as it was at the start.
 
-    ``level`` is None if the user gave none; ``expand`` puts variables in for ``${NAME}`` in the configuration.
+    ``level`` is None if the user gave none; ``expand`` replaces ``${NAME}`` in the configuration with variables.
     """
 
     config_file: Path | None
@@ -186,7 +186,7 @@ def with_targets(command: Command) -> Command:
 
 
 def complete_target(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
-    """The configured names that begin so; none where the configuration cannot be read."""
+    """Return the configured names with this beginning; none where the configuration cannot be read."""
     from probe_exporter.errors import ProbeExporterError
 
     options = ctx.parent.params if ctx.parent is not None else {}

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from probe_exporter.probe import ProbeResult
 
 _FORGETFUL = (
-    "No {} is configured, so this command forgets the refusal: each run is another login, and a few bad ones lock the "
+    "No {} is configured, so the refusal is not remembered: each run is another login, and a few bad ones lock the "
     "owner out."
 )
 
@@ -47,12 +47,12 @@ def probe(
 ) -> int:
     """Probe gateways once and print their metrics.
 
-    A TARGET is a configured name or address; without one, the only gateway there is. The exit code is 0 when every
+    A TARGET is a configured name or address; without one, the only configured gateway. The exit code is 0 when every
     target answered and 1 when one did not.
     """
     settings.start_logging("warning")
     if settings.level is None:
-        # What failed is said below, a line a target.
+        # Failures are reported below, one line for each target.
         logging.getLogger("probe_exporter.probe").setLevel(logging.ERROR)
     started = time.monotonic()
     config = settings.load()

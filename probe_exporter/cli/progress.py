@@ -9,7 +9,7 @@ from typing import TypeVar
 import click
 
 PARALLEL = 32
-"""How many targets are worked on at once."""
+"""The number of targets that are processed at once."""
 
 T = TypeVar("T")
 
@@ -17,7 +17,7 @@ T = TypeVar("T")
 def over_targets(
     names: Sequence[str], work: Callable[[str], T], label: str
 ) -> Iterator[tuple[str, T | Exception]]:
-    """Each name with what ``work`` gave or raised for it, in the order of the names, when all are done.
+    """Return each name with what ``work`` returned or raised for it, in the order of the names, when all are done.
 
     The bar goes to standard error, and only where that is a terminal and there is more than one target.
     """

@@ -1,4 +1,4 @@
-"""``probe_exporter record`` and ``replay``: what a gateway answers as one file, and the metrics of such a file."""
+"""``probe_exporter record`` and ``replay``: the answers of a gateway in one file, and the metrics of such a file."""
 
 from __future__ import annotations
 
@@ -175,7 +175,7 @@ def _load(file: Path) -> dict[str, Any]:
 
 
 def _metrics(document: dict[str, Any]) -> list[FilledMetric]:
-    """The families of a record. Times that are reckoned from the moment of reading use that of the record."""
+    """The families of a record. Times that are calculated from the moment of reading use that of the record."""
     from probe_exporter.config.schema import COLLECTORS
     from probe_exporter.gateway.endpoints import BY_NAME
     from probe_exporter.metrics import CATALOGUE

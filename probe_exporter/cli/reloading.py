@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 LOOK_INTERVAL: Final = 2.0
-"""Seconds between two looks at the files; they are read when two looks in a row see the same change."""
+"""Seconds between two checks of the files; they are read when two checks in a row find the same change."""
 
 
 class Reloader:
@@ -39,10 +39,10 @@ class Reloader:
         self._show_success(fleet.config)
 
     def read(self) -> Callable[[], Config]:
-        """Return what puts the new configuration in force and gives it. Raises ConfigurationError, logged."""
+        """Return what puts the new configuration in force and returns it. Raises ConfigurationError, logged."""
         before = self._fleet.config
         try:
-            # The same file again, whatever else has appeared beside it since.
+            # The same file again, even if another one has appeared beside it since.
             config = self._settings.read(before.path, previous=before, files=self._files)
         except ConfigurationError as error:
             self._telemetry.config_last_reload_successful.set(0)
@@ -67,7 +67,7 @@ class Reloader:
 
 
 class FileWatch(threading.Thread):
-    """Asks for a reload, by SIGHUP, when the files of the configuration have changed and no longer change."""
+    """Requests a reload, by SIGHUP, when the files of the configuration have changed and no longer change."""
 
     def __init__(self, files: Files, interval: float = LOOK_INTERVAL) -> None:
         super().__init__(name="configuration files", daemon=True)
@@ -82,7 +82,7 @@ class FileWatch(threading.Thread):
             self.look()
 
     def look(self) -> None:
-        """Ask for a reload if there is a change that the look before this one saw already."""
+        """Request a reload if there is a change that the previous check found already."""
         now = self._files.now()
         if now == self._before and now != self._files.as_read():
             _log.info("the files of the configuration have changed")

@@ -108,7 +108,7 @@ def _row(result: ProbeResult) -> tuple[str, ...]:
 
 
 def _state(result: ProbeResult) -> str:
-    """Return the state in a word, why it is failing, and which interface is down where the other one goes on."""
+    """Return the state in a word, why it is failing, and which interface is down while the other one works."""
     if not result.success and result.reason is not None:
         return f"{result.word}: {result.reason}"
     down = [f"{name} down" for name, up in result.verdict.interfaces if not up]

@@ -1,4 +1,4 @@
-"""Probes without Prometheus: a simulation asks its own gateways, so that its pages have something to show."""
+"""Probes without Prometheus: a simulation probes its own gateways, so that its pages have something to show."""
 
 from __future__ import annotations
 

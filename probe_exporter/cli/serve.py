@@ -24,7 +24,7 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 DESCRIPTORS_PER_GATEWAY = 4
-"""Two connections to the gateway, one from Prometheus, one to spare."""
+"""Two connections to the gateway, one from Prometheus, one spare."""
 
 
 class Unavailable(Refusal):
@@ -176,7 +176,7 @@ def run(
     from probe_exporter.web import create_app, leave
 
     use_one_arena()
-    # Python opens a file for it at the first connection, and by then there may be no descriptor.
+    # Python opens a file for it at the first connection, and by then no file descriptor may be left.
     codecs.lookup("idna")
     files = Files()
     config = settings.load(files=files)

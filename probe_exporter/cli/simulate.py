@@ -37,7 +37,7 @@ _SCENARIOS: Final[dict[str, tuple[ProfileName, ...]]] = {
     "outage": ("pw2", "pwplus"),
     VILLA: ("pw2", "pwplus"),
 }
-"""The profiles of living sites that a scenario deals out in turn."""
+"""The profiles of living sites that a scenario assigns in turn."""
 
 
 @click.command()
@@ -110,7 +110,7 @@ def simulate(
     """Simulate gateways on this machine, over real TLS, until Ctrl-C.
 
     Prints where the configuration that fits them was written, and what to run. Nothing leaves the machine. The signal
-    USR1 takes the grid away from the living sites, and gives it back.
+    USR1 begins an outage of the grid at the living sites, and ends it.
     """
     settings.start_logging("warning")
     if write is not None and write.exists():
@@ -129,7 +129,7 @@ def simulate(
             _break(farm.gateways, fault)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="simulated-")))
         path = write or folder / "gateways.yaml"
-        # Not the user's own state: what was known of simulated gateways is wrong when they start again.
+        # Not the user's own state directory: what was remembered of simulated gateways is wrong when they start again.
         farm.write_config(path, state_directory=folder / "state", **_home_of(scenario))
         signal.signal(signal.SIGUSR1, lambda *_: _toggle_grid(farm.gateways))
         welcome = _welcome(farm.gateways, path, listen_address if serving else None)
@@ -154,7 +154,7 @@ def _farm(scenario: str, gateways: int, port: int, latency: float) -> Farm:
 
 
 def _switch_tedapi_on(farm: Farm, *, living: bool) -> None:
-    """Let gateways speak TEDAPI: living ones where that is the scenario, recorded ones whose recording has it."""
+    """Switch TEDAPI on: for living gateways where that is the scenario, for recorded ones whose recording has it."""
     from probe_exporter.simulator import LivingSite, RecordedSystem
     from probe_exporter.simulator.tedapi import LivingSource, Tedapi, recorded_source
 
@@ -201,7 +201,7 @@ def _home_of(scenario: str) -> dict[str, Any]:
 
 
 def _toggle_grid(gateways: dict[str, SimulatedGateway]) -> None:
-    """Take the grid away from all living sites, or give it back to all."""
+    """Begin an outage at all living sites, or end it."""
     from probe_exporter.simulator import LivingSite
 
     sites = [one.system for one in gateways.values() if isinstance(one.system, LivingSite)]
@@ -222,7 +222,7 @@ def _recorded(path: Path) -> System:
 
 
 def _break(sites: dict[str, SimulatedGateway], text: str) -> None:
-    """Put a fault in force. Raises Refusal for one that cannot be."""
+    """Put a fault in force. Raises Refusal where that is impossible."""
     site, colon, rest = text.rpartition(":")
     kind, _, endpoint = rest.partition("@")
     if colon and site not in sites:
@@ -238,7 +238,7 @@ def _break(sites: dict[str, SimulatedGateway], text: str) -> None:
 
 
 def _break_tedapi(gateway: SimulatedGateway, kind: str) -> None:
-    """Put a fault of TEDAPI in force. Raises Refusal for one that cannot be."""
+    """Put a fault of TEDAPI in force. Raises Refusal where that is impossible."""
     if gateway.tedapi is None:
         raise Refusal("--fault: faults of TEDAPI need --scenario pw3 and the extra [tedapi]")
     try:
@@ -291,5 +291,5 @@ def _wait() -> None:
 
 
 def _end(*_: object) -> NoReturn:
-    """SIGTERM: unwind, so that the gateways are closed and the folder goes."""
+    """End on SIGTERM by an exception, so that the gateways are closed and the temporary directory is removed."""
     raise SystemExit(0)

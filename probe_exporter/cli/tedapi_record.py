@@ -65,7 +65,7 @@ def _followers(document: object) -> list[Any]:
 
 
 def read_tedapi(endpoints: Mapping[str, Any], readings: Readings, recorded: float) -> None:
-    """Put what a record holds of TEDAPI into the readings, and say for which owner endpoints it speaks.
+    """Put the TEDAPI answers of a record into the readings, and return the owner endpoints that they replace.
 
     Those are the ones that the record does not have as good answers, as for a gateway that is probed.
     """

@@ -23,7 +23,7 @@ class Declared:
     also_here: bool = False
 
     def place_of(self, key: str, gateway: Place) -> Place:
-        """Return where a file of this key is missed: a pattern of a module leads to one for each gateway."""
+        """Return the place of a missing file of this key: a pattern of a module leads to one file for each gateway."""
         pattern = _NAME in (getattr(self.access, key) or "")
         return gateway if pattern and self.place != gateway else self.place.below(key)
 
@@ -32,7 +32,7 @@ class AccessReader:
     """Reads the keys of gateways and modules about access; mistakes and warnings are noted, not raised.
 
     ``unread`` takes the note that a password file cannot be read. A certificate file that ``previous``, the
-    configuration in force, pins must be there still.
+    configuration in force, pins must still exist.
     """
 
     def __init__(

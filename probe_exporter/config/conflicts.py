@@ -12,7 +12,7 @@ from probe_exporter.config.sources import Notes, Place
 def note_conflicts(
     gateways: Mapping[str, GatewayConfig], places: Mapping[str, Place], mistakes: Notes
 ) -> None:
-    """Note each gateway that has what another one above it has already. ``places`` are theirs, by name."""
+    """Note each gateway that repeats what another one above it has. ``places`` are those of the gateways, by name."""
     owners: dict[tuple[str, int], str] = {}
     for name, gateway in gateways.items():
         for index, address in enumerate(gateway.addresses):

@@ -9,7 +9,7 @@ from probe_exporter.config import typed_yaml
 from probe_exporter.config.sources import SourceFile
 
 ADDRESS = "POWERWALL_ADDRESS"
-"""The variable that asks for a start without a file; the others alone mean nothing."""
+"""The variable that requests a start without a file; without it the others have no effect."""
 NAME = "POWERWALL_NAME"
 DEFAULT_NAME = "home"
 
@@ -28,7 +28,7 @@ VARIABLES: Mapping[str, typed_yaml.Path] = {
     "POWERWALL_TEDAPI_TLS_FINGERPRINT": ("tedapi", "tls_fingerprint"),
     "POWERWALL_TEDAPI_QUERIES_FILE": ("tedapi", "queries_file"),
 }
-"""The key of a gateway that each variable is. One that is set to nothing counts as not set."""
+"""The key of a gateway that each variable sets. An empty variable counts as not set."""
 
 
 def environment_source(environment: Mapping[str, str]) -> tuple[SourceFile, str] | None:

@@ -20,8 +20,8 @@ _NO_LONGER_MATCHED = (
 class GatewayFiles:
     """Finds the files, each once. A file or folder that is missing must not look like gateways that were removed.
 
-    ``matched`` and ``unmatched`` are the patterns that named some file, and none. ``previous`` is the configuration
-    in force, if any: what matched then must match now.
+    ``matched`` are the patterns that match a file, ``unmatched`` those that match none. ``previous`` is the
+    configuration in force, if any: what matched then must match now.
     """
 
     def __init__(self, files: Files, mistakes: Notes, warnings: Notes, previous: Config | None) -> None:
@@ -64,7 +64,7 @@ class GatewayFiles:
         return names
 
     def gateways_of(self, source: SourceFile) -> tuple[Place, Mapping[str, object]]:
-        """Return the gateways that a file lists, with ``gateways:`` above them or without, and where they stand."""
+        """Return the gateways that a file lists, with ``gateways:`` above them or without, and their places."""
         top, root = Place(source), source.root
         if root == "":
             self._mistakes.add(top, "is empty; write `gateways: {}` where no gateway is meant")

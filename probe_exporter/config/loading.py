@@ -1,4 +1,4 @@
-"""From configuration files to ``Config``: finds, reads and checks them, and reports every mistake in one go.
+"""From configuration files to ``Config``: finds, reads and checks them, and reports every mistake at once.
 
 Problems name file, line, path and remedy, and never a value: any value may be a password in the wrong place.
 """
@@ -76,12 +76,12 @@ def load_config(
     previous: Config | None = None,
     files: Files | None = None,
 ) -> Config:
-    """Return the configuration in one file and the files that it names, all of them of one moment.
+    """Return the configuration in one file and the files that it names, all of them as they were at one moment.
 
     Without a path, the gateway of ``environment``. ``expand`` puts its variables in for ``${NAME}``;
-    ``without_secrets`` makes a warning of a password file that cannot be read; ``previous`` is the configuration in
-    force: what matched then must match now. ``files`` has everything that was looked at, also after a mistake.
-    Raises ConfigurationError with every mistake found, and nothing else.
+    ``without_secrets`` turns the mistake of a password file that cannot be read into a warning; ``previous`` is the
+    configuration in force: what matched then must match now. ``files`` has everything that was looked at, also after a
+    mistake. Raises ConfigurationError with every mistake found, and nothing else.
     """
     files = Files() if files is None else files
     variables = environment if expand else None
@@ -293,7 +293,7 @@ class _Loading:
         if gateway.home is not None:
             if gateway.labels.get("home", gateway.home) != gateway.home:
                 self._mistakes.add(
-                    place.below("labels", "home"), "is another one than home: of this gateway; keep one"
+                    place.below("labels", "home"), "differs from home: of this gateway; keep one"
                 )
             gateway = replace(gateway, labels={**gateway.labels, "home": gateway.home})
         self._gateways[name] = gateway

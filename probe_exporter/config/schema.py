@@ -60,7 +60,7 @@ def _collector(value: object) -> str:
 
 
 def _collectors(value: object) -> tuple[str, ...]:
-    """Return the subjects that are exported, in the order of ``COLLECTORS``; core always is."""
+    """Return the subjects that are exported, in the order of ``COLLECTORS``; core is always exported."""
     asked = {"core", *one_or_many(_collector)(list(COLLECTORS) if value == "all" else value)}
     return tuple(name for name in COLLECTORS if name in asked)
 
@@ -124,7 +124,7 @@ class WebConfig:
 class Module:
     """``modules.<name>:``: how to probe. Times are seconds.
 
-    ``timeout_is_default`` is true where the file does not say a ``timeout``.
+    ``timeout_is_default`` is true where the file does not set a ``timeout``.
     """
 
     name: str = DEFAULT_MODULE

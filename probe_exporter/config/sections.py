@@ -140,7 +140,7 @@ def steps(error: vol.Invalid) -> tuple[str | int, ...]:
 def called(variables: Mapping[str, str], *keys: str) -> str:
     """Return how a user writes these keys, joined by "or".
 
-    That is by their names, or where ``variables`` stand in for a file, by those; a key without a variable is left out.
+    Where ``variables`` stand in for a file, they are written by these; a key without a variable is left out.
     """
     return " or ".join(variables.get(key, key) for key in keys if key in variables or not variables)
 

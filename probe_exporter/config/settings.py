@@ -23,9 +23,9 @@ TIME_BEYOND_RETRIES = 10.0
 class Config:
     """The configuration of one file and of the files that it names.
 
-    ``path`` is None without a file. ``modules`` always has ``default``; ``gateways`` includes the
-    gateway of ``device:`` under its address, which ``device`` then names. ``warnings`` are in file order. ``matched``
-    and ``unmatched`` are the patterns of ``gateway_files`` that match some file, and none.
+    ``path`` is None without a file. ``modules`` always has ``default``; ``gateways`` includes the gateway of
+    ``device:`` under its address, which ``device`` then names. ``warnings`` are in file order. ``matched`` are the
+    patterns of ``gateway_files`` that match a file, ``unmatched`` those that match none.
     """
 
     path: Path | None
@@ -45,7 +45,7 @@ class Config:
         return "environment" if self.path is None else str(self.path)
 
     def module_for(self, gateway: GatewayConfig, module: str | None = None) -> Module:
-        """Return the module with which this gateway is probed, the gateway's own ``retry_*`` worked in.
+        """Return the module with which this gateway is probed, with the gateway's own ``retry_*`` applied.
 
         ``module`` names another one than the gateway's. Raises UnknownModuleError, without repeating the name.
         """
@@ -91,7 +91,7 @@ def with_default_timeout(module: Module) -> Module:
 
 def _show_gateway(gateway: GatewayConfig) -> dict[str, object]:
     shown = show(gateway)
-    # Not secret to the gateway, but somebody's address.
+    # The gateway does not treat it as a secret, but it is somebody's address.
     shown["login_email"] = DEFAULT_EMAIL if gateway.login_email == DEFAULT_EMAIL else MASK
     if gateway.login_password is not None:
         shown["login_password"] = MASK

@@ -1,8 +1,8 @@
 """The files that a configuration is made of, places in them, and notes about places.
 
-A ``Place`` knows file, line and path; ``Notes`` puts mistakes or warnings into file order. ``References`` reads the
-passwords and certificates that a configuration names, each file once however many gateways share it. ``Files`` knows
-what was read, and whether it has changed since.
+A ``Place`` has file, line and path; ``Notes`` puts mistakes or warnings into file order. ``References`` reads the
+passwords and certificates that a configuration names, each file once however many gateways share it. ``Files`` records
+what was read, to detect whether it has changed since.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Files:
         self._listings.clear()
 
     def reading(self, path: Path) -> None:
-        """Take down the state of a file; to be called before it is read."""
+        """Record the state of a file; to be called before it is read."""
         self._signatures.setdefault(path, _signature(path))
 
     def matching(self, pattern: str) -> list[str]:
@@ -89,7 +89,7 @@ def _matching(pattern: str) -> list[str]:
     parts = Path(pattern).parts
     for index, part in enumerate(parts):
         if glob.has_magic(part):
-            # glob takes a folder that it cannot list for an empty one.
+            # glob treats a folder that it cannot list as empty.
             for folder in glob.glob(os.path.join(*parts[:index]), recursive=True):
                 if os.path.isdir(folder):
                     os.scandir(folder).close()
@@ -138,7 +138,7 @@ class Place:
         return called(self.variables, *keys)
 
     def has(self, key: str) -> bool:
-        """Return True if the mapping here has the key, right or wrong."""
+        """Return True if the mapping here has the key, with a valid value or not."""
         value = typed_yaml.value_at(self.source.root, self.path)
         return isinstance(value, dict) and key in value
 
@@ -192,7 +192,7 @@ class Notes:
         return tuple(note for _, note in sorted(self.notes, key=lambda item: (item[0], item[1].line or 0)))
 
     def summed_up(self) -> tuple[Mistake, ...]:
-        """Return them in file order, at most ten of a kind, and how many more there are where the ten end.
+        """Return them in file order, at most ten of a kind, and then how many more there are.
 
         Two are of one kind if their text up to the semicolon, which begins the remedy, is the same.
         """
@@ -233,7 +233,7 @@ def checked(place: Place, section: Section, value: object, mistakes: Notes) -> d
 def open_source(
     path: Path, order: int, mistakes: Notes, files: Files, variables: typed_yaml.Variables | None
 ) -> SourceFile | None:
-    """Read one YAML file. Return None, with a mistake noted, where nothing of it can be used.
+    """Read one YAML file. Return None, with a mistake noted, where it cannot be used.
 
     ``variables`` are put in for ``${NAME}``; None where such a value is a mistake.
     """
@@ -311,7 +311,7 @@ def world_readable(path: Path) -> bool:
 
 
 def default_state_directory(environment: Mapping[str, str]) -> Path | None:
-    """Return where state is kept unless the configuration says so; None where no such place can be written.
+    """Return where state is kept unless the configuration names a place; None where no such place can be written.
 
     That is what systemd gives, else the user's own by the XDG base directory specification.
     """
@@ -336,7 +336,7 @@ def read_pin(path: Path) -> Pin:
         raise ValueError("the file has no PEM certificate; fetch it again: remove the file and run fetchcert")
     try:
         der = ssl.PEM_cert_to_DER_cert(block[0])
-        # OpenSSL itself judges what is a certificate, since it is who accepted the gateway's.
+        # OpenSSL itself decides if this is a certificate, because it also accepted the gateway's.
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=der)
     except (ValueError, ssl.SSLError):
         raise ValueError(

@@ -179,7 +179,7 @@ def written_tariff(found: dict[str, Any]) -> WrittenTariff:
 def built(name: str, written: WrittenTariff, keys: Collection[str]) -> Tariff | tuple[Problem, ...]:
     """Return the tariff that is in force, or every mistake in it that the section itself could not see.
 
-    ``keys`` are those that stand in the file, right or wrong: what is wrong there is not missing as well.
+    ``keys`` are those that the file has, valid or not: an invalid one is not reported as missing as well.
     """
     problems = tuple(_problems(written, keys))
     if problems or written.currency is None or written.timezone is None or not written.imported:

@@ -44,7 +44,7 @@ class TedapiReader:
         return replace(gateway, tedapi=self._read(place, part.tedapi, gateway))
 
     def _read(self, place: Place, keys: TedapiKeys, gateway: GatewayConfig) -> TedapiConfig | None:
-        """Return what holds, None where a mistake was noted."""
+        """Return the access in force, None where a mistake was noted."""
         pinned = gateway.pin is not None or gateway.pin_missing
         before = len(self._mistakes.notes)
         if not extra_installed():

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 COLLECTOR: Final = "tedapi"
-"""The collector of all that comes of it."""
+"""The collector of everything that TEDAPI delivers."""
 
 
 def _din(value: object) -> Din:
@@ -88,7 +88,7 @@ class TedapiConfig:
 
     @property
     def own_pin(self) -> bool:
-        """Return True if the section says which certificate counts."""
+        """Return True if the section pins a certificate of its own."""
         return self.pin is not None or self.pin_missing
 
     def shown(self) -> dict[str, object]:

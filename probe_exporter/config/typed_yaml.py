@@ -1,4 +1,4 @@
-"""YAML in which every scalar is the text that was typed, and everything knows its line.
+"""YAML in which every scalar is the text that was typed, and everything has its line.
 
 ``012345`` stays ``012345`` and ``no`` stays ``no``: the schema converts, not YAML. Duplicate keys, tags, keys that are
 not text, deep nesting and aliases that explode are mistakes. Problems are worded without any value of the file, since
@@ -46,7 +46,7 @@ Value: TypeAlias = "str | Mapping | Sequence"
 
 
 class CommentedText(str):
-    """An unquoted text with a comment that begins right behind it: ``ab #12``. The comment may be part of it."""
+    """An unquoted text with a comment that begins directly after it: ``ab #12``. The comment may be part of it."""
 
     __slots__ = ()
 
@@ -143,7 +143,7 @@ def show_path(path: Path) -> str:
 
 
 class _StopReadingError(Exception):
-    """Reading on is pointless or dangerous; the mistake is on record."""
+    """Reading on is pointless or dangerous; the mistake was noted."""
 
 
 @dataclass(slots=True)
@@ -301,7 +301,7 @@ class _Builder:
             mapping.lines[key] = line
 
     def _merge(self, frame: _Frame, mapping: Mapping) -> None:
-        """``<<``: what is written out wins, then the first of the merged mappings."""
+        """``<<``: what is written out takes precedence, then the first of the merged mappings."""
         for source in _flattened(frame.merged):
             if not isinstance(source, Mapping):
                 self.report(frame.line, self._path(), "<< takes an alias to a mapping, or a list of such")
@@ -348,7 +348,7 @@ def _line(event: yaml.Event) -> int:
 def _syntax_mistake(error: yaml.YAMLError, file: str, lines: list[str]) -> Mistake:
     if not isinstance(error, yaml.MarkedYAMLError):
         return Mistake(file, None, "", f"is not valid YAML; check indentation and quotes: {QUOTE_HINT}")
-    # The parser quotes what it stumbled over, which may be part of a password.
+    # The parser quotes the text that it could not read, which may be part of a password.
     problem = " ".join(_QUOTED.sub("", error.problem or "").split())
     mark = error.problem_mark or error.context_mark
     line = None if mark is None else mark.line + 1

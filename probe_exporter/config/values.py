@@ -244,7 +244,7 @@ def listen_address(value: object) -> str:
 
 
 def metrics_path(value: object) -> str:
-    """Return the path of a URL that nothing else of the exporter has."""
+    """Return the path of a URL that nothing else of the exporter uses."""
     typed = text(value)
     if not _METRICS_PATH.fullmatch(typed):
         raise vol.Invalid(
@@ -294,7 +294,7 @@ def as_mapping(value: object) -> Mapping[str, Any]:
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
-    """Return ``, did you mean X?`` where something like the word is known, else nothing."""
+    """Return ``, did you mean X?`` where a similar word is known, else an empty text."""
     near = difflib.get_close_matches(word.lower().replace("-", "_"), list(known), n=1)
     return f", did you mean {near[0]}?" if near else ""
 

@@ -45,7 +45,7 @@ TEDAPI_OUTCOMES: Final[dict[str, TedapiOutcome]] = {
         "not the pinned one: nothing is sent", "certificate", "tls", "pins", 60.0
     ),
     "busy": TedapiOutcome("503", "tedapi_busy", "busy", "the gateway is busy (503)", 300.0),
-    "429": TedapiOutcome("429", "429", "rate_limited", "fewer requests (429)", 300.0),
+    "429": TedapiOutcome("429", "429", "rate_limited", "rate of requests (429)", 300.0),
     "no such path": TedapiOutcome("404", "404_text", "http", "does not have this way to ask"),
     "redirect": TedapiOutcome("302 to elsewhere", "redirect_302", "http", "answers 302"),
     "reset": TedapiOutcome("TCP reset", "reset", "connect", "the connection", 60.0),

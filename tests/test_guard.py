@@ -319,4 +319,4 @@ def test_a_thousand_counters_at_once_do_not_fill_the_log(caplog: pytest.LogCaptu
     guard.judge(dict.fromkeys(keys, MWH), 0.0, UP)
     guard.judge(dict.fromkeys(keys, 0.0), 15.0, UP)
     assert len(caplog.records) == MAX_LINES + 1
-    assert caplog.messages[-1] == "home: so it is with 980 more counters"
+    assert caplog.messages[-1] == "home: the same applies to 980 more counters"

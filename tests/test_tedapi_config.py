@@ -233,7 +233,7 @@ def test_fetchcert_covers_both_addresses(tmp_path: Path) -> None:
             1,
             "home: TEDAPI: the gateway knows the key, but the key is not confirmed yet",
         ),
-        ("tedapi_key_unknown", True, 1, "home: TEDAPI: the gateway does not know this key"),
+        ("tedapi_key_unknown", True, 1, "home: TEDAPI: the key is not registered at this gateway"),
         ("tedapi_busy", False, 1, "home: TEDAPI: "),
     ],
 )

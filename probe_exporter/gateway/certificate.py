@@ -22,7 +22,7 @@ def read_certificate(der: bytes) -> Certificate | None:
     from cryptography import x509  # imported late: most commands never need it
     from cryptography.utils import CryptographyDeprecationWarning
 
-    # Complaints about somebody else's certificate are no use to whoever reads the terminal.
+    # Warnings about the certificate of a gateway do not help the person at the terminal.
     warnings.simplefilter("ignore", CryptographyDeprecationWarning)
     try:
         certificate = x509.load_der_x509_certificate(der)

@@ -1,4 +1,4 @@
-"""The long-lived client of one gateway, and the one look at a certificate that needs no client."""
+"""The long-lived client of one gateway, and the function that reads a certificate without a client."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Gateway:
     """The long-lived client of one gateway: its session, its idle connections, and the one that is being made.
 
     One thread at a time fetches. Connections are made in a thread of their own, which may outlast the fetch: the loop
-    never waits for a name server or a handshake while other connections have something to say.
+    never waits for a name server or a handshake while other connections have data to read.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Gateway:
 
     @property
     def unfinished(self) -> GatewayError | None:
-        """The error of a client that leaves before the first connection stands; None where one stands.
+        """The error of a client that leaves before the first connection is established; None once one is.
 
         Between two attempts it is the error of the last one.
         """
@@ -77,7 +77,7 @@ class Gateway:
         return fetch is not None and fetch.logging_in
 
     def fetch(self, demand: Demand) -> None:
-        """Ask in this thread what ``demand`` wants, until nobody waits and nothing is under way.
+        """Ask in this thread what ``demand`` requires, until nobody waits and nothing is under way.
 
         One fetch at a time: the caller sees to it.
         """
@@ -112,7 +112,7 @@ class Gateway:
                     self.drop_idle()
 
     def wake(self) -> None:
-        """Give a running fetch a turn: a client joined, or a connection stands."""
+        """Give a running fetch a turn: a client joined, or a connection was established."""
         with self._lock:
             if self._fetch is not None:
                 self._fetch.wake()
@@ -134,7 +134,7 @@ class Gateway:
     def idle_connection(self, fresh: bool) -> Connection | None:
         """Return an idle connection that may carry a request, None where there is none.
 
-        A ``fresh`` one has not carried any yet; the others are closed for its sake.
+        A ``fresh`` one has not carried any yet; the others are closed to make room for it.
         """
         while self.idle:
             connection = self.idle.pop()
@@ -161,7 +161,7 @@ class Gateway:
         self._narrow_until = self._clock.monotonic() + NARROW
 
     def dial(self, connect_timeout: float, trace: Callable[[str], None]) -> None:
-        """Begin to make a connection; `take_dialled` gives what became of it. Raises NoThreadError."""
+        """Begin to make a connection; `take_dialled` returns the outcome. Raises NoThreadError."""
         thread = threading.Thread(target=self._dial, args=(connect_timeout, trace), name="dial", daemon=True)
         self.dialling = True
         try:

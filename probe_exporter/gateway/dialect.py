@@ -24,7 +24,7 @@ class Dialect(Protocol):
         ...
 
     def document(self, name: str, answer: HttpAnswer) -> object:
-        """Return what an answer says, as decoded JSON. Raises the GatewayError that the answer means."""
+        """Return the content of an answer, as decoded JSON. Raises the GatewayError that the answer means."""
         ...
 
 

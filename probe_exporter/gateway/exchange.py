@@ -1,4 +1,4 @@
-"""The parts of a fetch: who demands it and under which limits, one request on one connection, what became of it."""
+"""The parts of a fetch: the demand and its limits, one request on one connection, and the result."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from probe_exporter.secrets import Secret
 class Limits:
     """The limits for the clients that wait now. Times are in seconds of `time.monotonic`, durations in seconds.
 
-    ``deadline`` is when the most patient of them leaves. From ``public_from`` on they no longer wait for a login alone:
-    what is public is asked beside it. A connection that cannot be made is tried again until ``retry_until``.
+    ``deadline`` is when the last of them leaves. From ``public_from`` on public endpoints are asked while a login is
+    under way. A connection that cannot be made is tried again until ``retry_until``.
     """
 
     deadline: float
@@ -69,7 +69,7 @@ class Demand(Protocol):
         ...
 
     def fail(self, error: GatewayError) -> None:
-        """Take the error that leaves nothing for those who wait: there is no connection."""
+        """Take the error because of which those who wait get nothing: there is no connection."""
         ...
 
     def end_if_idle(self) -> bool:
@@ -82,7 +82,7 @@ class Demand(Protocol):
 
 
 class Watch(Protocol):
-    """The means by which a fetch learns of what arrives: a thread that polls, or an event loop."""
+    """The means by which a fetch is notified of arriving data: a thread that polls, or an event loop."""
 
     def add(self, descriptor: int) -> None:
         """Give the fetch a turn when there is something to read from ``descriptor``."""
@@ -131,7 +131,10 @@ class Exchange:
 
     @property
     def lost(self) -> bool:
-        """Return True if a reused connection died before a byte of the answer, or lost step: it is tried once more."""
+        """Return True if a reused connection died before a byte of the answer, or is out of step.
+
+        The request is then retried once.
+        """
         if self.revived or not self.connection.used:
             return False
         return self.out_of_step or (isinstance(self.error, ConnectError) and self.reader.untouched)
@@ -139,8 +142,8 @@ class Exchange:
     def check_step(self) -> None:
         """Fail where what arrived on a used connection may belong to an earlier question.
 
-        A gateway whose connection lost step sends a late second copy of an answer, an empty line, or a 408. Refusals
-        and pages are the same for every path, so that two in a row tell nothing.
+        On a connection that is out of step a gateway sends a late second copy of an answer, an empty line, or a 408.
+        Refusals and pages are the same for every path, so that two in a row prove nothing.
         """
         connection, answer = self.connection, self.reader.answer
         self.doubtful = self.error is None and connection.stale

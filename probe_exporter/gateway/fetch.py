@@ -1,8 +1,8 @@
 """A fetch: endpoints of one gateway over a few connections, a turn at a time.
 
-It moves bytes and watches the clock. What is asked is decided by whoever demands it, how a request is made and
-an answer is read by the endpoint's dialect, and what a refusal means by the session. As soon as an answer is whole,
-its connection carries the next request, and only then is the answer decoded.
+It moves bytes and watches the clock. The demand decides what is asked. The dialect of the endpoint makes the request
+and reads the answer. The session decides what a refusal means. As soon as an answer is whole, its connection carries
+the next request, and only then is the answer decoded.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ class _Again:
 
 
 class Fetch:
-    """The exchanges under way with one gateway. Whoever drives it gives it a turn when something has happened.
+    """The exchanges under way with one gateway. Its driver gives it a turn when something has happened.
 
-    A turn never waits. ``watch`` is how its driver learns of what arrives on the connections.
+    A turn never waits. By ``watch`` the driver is notified of data that arrives on the connections.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Fetch:
         return self._login is not None
 
     def wake(self) -> None:
-        """Ask for a turn soon: a client joined, a connection stands, or a login is on disk. Called in any thread."""
+        """Request a turn soon: a client joined, a connection is open, or a login is on disk. Called in any thread."""
         self._watch.wake()
 
     def close(self) -> None:
@@ -110,7 +110,7 @@ class Fetch:
         return self._due(limits)
 
     def _due(self, limits: Limits | None) -> float:
-        """Return when something is to be done though nothing arrives."""
+        """Return when the next turn is due if nothing arrives."""
         moments = [exchange.deadline for exchange in self._active.values()]
         if self._login is not None:
             moments.append(self._login.deadline)
@@ -273,7 +273,7 @@ class Fetch:
     def _start(self, exchange: Exchange, data: bytes) -> None:
         self._telemetry.gateway_requests.inc()
         try:
-            # A gateway that reads has room for a request. One that does not must not hold the turn.
+            # A gateway that reads has room for a request. One that does not read must not block the turn.
             exchange.connection.send(data, time.monotonic())
         except GatewayError as error:
             exchange.error = error.as_value()
@@ -295,7 +295,7 @@ class Fetch:
         now = time.monotonic()
         for exchange in self._active.values():
             if now >= exchange.deadline and exchange not in ended:
-                if not self._read(exchange):  # it may have come while the process was at work elsewhere
+                if not self._read(exchange):  # it may have arrived while the process did other work
                     exchange.error = DeadlineError(f"no whole answer within {now - exchange.started:.3g} s")
                 ended.append(exchange)
         for exchange in ended:
@@ -360,7 +360,7 @@ class Fetch:
         self._demand.trace(f"no session: {failure}")
 
     def _judge(self, exchange: Exchange) -> None:
-        """Decode an ended exchange, now that its connection is at work again, and hand over what it brought."""
+        """Decode an ended exchange, now that its connection carries the next request, and pass on its result."""
         endpoint = exchange.endpoint
         assert endpoint is not None, "a login is judged by the session"
         answer = exchange.reader.answer

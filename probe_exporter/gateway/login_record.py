@@ -45,7 +45,7 @@ class Store(Protocol):
         ...
 
     def prepare(self, config: GatewayConfig) -> None:
-        """Do ahead what is slow about saving the record of this gateway."""
+        """Do the slow part of saving the record of this gateway in advance."""
         ...
 
     def save(self, config: GatewayConfig, record: LoginRecord, done: Callable[[], None] = ...) -> None:
@@ -54,7 +54,7 @@ class Store(Protocol):
 
 
 def credentials(config: GatewayConfig) -> tuple[object, ...]:
-    """Return what a login record belongs to, beside the address: as whom we log in, and at which certificate."""
+    """Return what a login record belongs to, beside the address: e-mail address, password and pin."""
     return config.login_email, config.login_password, config.pin
 
 

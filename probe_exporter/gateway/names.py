@@ -1,4 +1,4 @@
-"""Names of gateways, looked up with an end: the system's resolver takes no timeout."""
+"""Names of gateways, looked up within a time limit: the system's resolver takes no timeout."""
 
 from __future__ import annotations
 
@@ -39,7 +39,8 @@ _UNDER_WAY: Final[dict[tuple[str, int], _LookUp]] = {}
 def resolve(address: Address, timeout: float) -> tuple[str, ...]:
     """Return the numeric addresses of a host, at most ``timeout`` seconds later. Raises ConnectError.
 
-    A name that is being looked up already is not looked up twice: silent name servers cost one thread a name.
+    A name that is being looked up already is not looked up twice: name servers that do not answer cost one thread for
+    each name.
     """
     if _is_numeric(address.host):
         return (address.host,)

@@ -1,8 +1,8 @@
 """The session with one gateway: a state machine that keeps an owner from being locked out.
 
 A handful of wrong passwords locks the login of a gateway for 10 to 100 minutes, for its owner too (seen from firmware
-21 to 26). Therefore: at most one login a minute, counted from its first byte, whatever came of it; after a refusal
-5, 10, 20 … 60 minutes of rest; at least five minutes where the gateway asks for patience (429, 503).
+21 to 26). Therefore: at most one login a minute, counted from its first byte, whatever came of it; after a refusal 5,
+10, 20 … 60 minutes of rest; at least five minutes after a 429 or 503.
 
 `transitions.py` has the machine as a table; here it meets clocks, tokens and answers.
 """
@@ -50,8 +50,8 @@ class Session:
     """Decides when a login may be sent, what a refusal means, and which token requests present.
 
     The driver of the fetch uses it. `open` is called by the thread that connects, `headers` by that of TEDAPI as well.
-    The record may outlive it, and may be shared with the session of the configuration before: then only the younger one
-    changes it, and both count the minute together.
+    The record may outlive it, and may be shared with the session of the previous configuration. Then only the newer
+    session changes it, and the minute between two logins counts for both.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class Session:
                 copy_record(saved, record)
 
     def take_over(self) -> None:
-        """Make the record that of these credentials, where it was that of others. The minute stays."""
+        """Assign the record to these credentials, where it belonged to others. The minute still counts."""
         record = self._record
         with record.lock:
             if record.credentials not in (None, self._credentials):
@@ -121,7 +121,7 @@ class Session:
 
     @property
     def missing(self) -> bool:
-        """Return True if the gateway wants a session and there is none."""
+        """Return True if the gateway requires a session and there is none."""
         return self.has_password and self.record.state in (State.NONE, State.RESTING)
 
     def headers(self) -> bytes:
@@ -156,7 +156,7 @@ class Session:
         return wanted and self._in_charge and self.cooldown() <= 0.0
 
     def obstacle(self, endpoint: Endpoint) -> GatewayError | None:
-        """Return why this endpoint cannot be asked now for want of a session, None where it can be asked."""
+        """Return why this endpoint cannot be asked now without a session, None where it can be asked."""
         if endpoint.public or not self.missing or self.cooldown() <= 0.0:
             return None
         return self.refusal()
@@ -221,7 +221,7 @@ class Session:
         return request("POST", PATH, host, headers, json.dumps(body).encode("utf-8"))
 
     def end_login(self, answer: HttpAnswer | None, error: GatewayError | None = None) -> GatewayError | None:
-        """Take in what came of a login: its answer, or the error that cut it short. Return why it failed, if it did."""
+        """Take the result of a login: its answer, or the error that cut it short. Return why it failed, if it did."""
         self._under_way = False
         if self.record.credentials not in (None, self._credentials):
             return error  # a configuration with other credentials has taken over
@@ -331,7 +331,7 @@ class Session:
         return False
 
     def refusal_of(self, endpoint: Endpoint, status: int, token: Secret | None) -> AuthError:
-        """Return the error that a 401 or 403 means, where no login can mend it."""
+        """Return the error that a 401 or 403 means, where another login cannot help."""
         if token is None and not self.has_password:
             return AuthError(f"it needs a login ({status}), but no {self._password_key} is configured")
         if self.state is State.OPEN:

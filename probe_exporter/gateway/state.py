@@ -1,7 +1,7 @@
 """Login records on disk, so that a restart or a cron job cannot lock an owner out.
 
-One small file an address, readable by its owner only, written atomically. A file that is damaged counts as missing;
-of other credentials no more than the time of the last login is taken over.
+One small file for each address, readable by its owner only, written atomically. A file that is damaged counts as
+missing; from a file of other credentials only the time of the last login is used.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ class LoginStore:
         return known[1], known[2]
 
     def _restore(self, saved: Any, config: GatewayConfig) -> LoginRecord:
-        """Put times back on our clock. A wall clock that was turned must not make a wait longer than it was."""
+        """Put times back on our clock. A wall clock that was changed must not make a wait longer than it was."""
         if saved["format"] == _FIRST_FORMAT:
             saved = _translated(saved)
         elif saved["format"] != _FORMAT:

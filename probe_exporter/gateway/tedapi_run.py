@@ -1,7 +1,7 @@
 """TEDAPI of one gateway: a run of its own, with its own connection, deadlines and rests.
 
-A probe starts a run when something is due and none is under way. The run goes on whoever waits: what arrives is kept
-whole. No probe, no run.
+A probe starts a run when something is due and none is under way. The run continues even if no client waits any more,
+and every whole answer is kept. Without probes there are no runs.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ REFUSED_REST_MAX: Final = 3600.0
 PENDING_REST: Final = 60.0
 PENDING_REST_LATER: Final = 300.0
 PENDING_SOON: Final = 900.0
-"""How long a key that nobody has confirmed is asked every minute: the owner has ten minutes for the switch."""
+"""Seconds for which an unconfirmed key is tried every minute: the owner has ten minutes for the switch."""
 
 _RETRY: Final = 60.0
 _HANGS: Final = 2
@@ -121,8 +121,8 @@ class TedapiRun:
     def start(self, ended: Callable[[], None] | None = None, patience: float = math.inf) -> bool:
         """Start a run if something is due. Return True if its end is worth waiting for: then ``ended`` is called.
 
-        That is where one is under way that, by the last answers, ends within ``patience`` seconds, or where there is
-        nothing to show yet.
+        That is so where the run will probably end within ``patience`` seconds, judged by the last answers, or where
+        there is nothing to show yet.
         """
         with self._changed:
             starts = not self._running and not self._closed and self._any_due()

@@ -1,4 +1,4 @@
-"""A conversation with a gateway by TEDAPI: its connection, its DIN, and one question at a time."""
+"""Requests to one gateway by TEDAPI: its connection, its DIN, and one question at a time."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class TedapiTalk:
     def ask(self, question: Question, din: Din | None) -> tuple[dict[str, object], float]:
         """The document that answers ``question``, of the gateway itself where ``din`` is None.
 
-        With it comes the middle of the request that brought it, in Unix seconds. Raises a GatewayError.
+        The second value is the middle of its request, in Unix seconds. Raises a GatewayError.
         """
         leader = self._leader()
         try:
@@ -89,7 +89,7 @@ class TedapiTalk:
     def _answer(self, question: Question, din: Din, leader: Din) -> tuple[dict[str, object], float]:
         deadline = time.monotonic() + self._section.keys.request_timeout
         connection = self._connected(deadline)
-        sent = self._clock.time()  # signed once the connection stands: a signature lives 12 s
+        sent = self._clock.time()  # signed once the connection is open: a signature is valid for 12 s
         answer = self._exchange(connection, self._channel.request(question, din, leader, sent), deadline)
         now = self._clock.time()
         incoming = Incoming(answer.status, answer.headers, answer.body, now)

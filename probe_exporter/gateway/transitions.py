@@ -18,7 +18,7 @@ class State(Enum):
     PROVEN = "proven"
     """An endpoint that needs a session has accepted the token."""
     RESTING = "resting"
-    """The gateway refused the login or asked for patience; no login before the wait is over."""
+    """The gateway refused the login, or was busy or limited it; no login before the wait is over."""
     OPEN = "open"
     """The gateway has no login (404, firmware 1.x): everything is asked without a token."""
 

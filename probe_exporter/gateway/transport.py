@@ -27,7 +27,7 @@ from probe_exporter.errors import ConnectError, DeadlineError, GatewayError, Pin
 from probe_exporter.gateway.names import resolve
 
 SNI: Final = "powerwall"
-"""Gateways hang up on a foreign name, so the name that is sent is never the one that was dialled."""
+"""Gateways drop a handshake for a foreign name, so the name that is sent is never the configured one."""
 
 _READ_SIZE: Final = 1 << 14
 """Bytes of one read, and so of one step of TLS: a step takes milliseconds at most, whatever the gateway sends."""
@@ -36,7 +36,7 @@ _MAX_REPLIES: Final = 1 << 16
 """Bytes of TLS's own replies that may wait for a gateway that asks for them and does not read them."""
 
 LONGEST_POLL: Final = 3600.0
-"""The longest time until the clock is looked at again, in seconds: the system refuses absurd ones."""
+"""The longest time until the clock is looked at again, in seconds: the system refuses much longer ones."""
 
 
 def _context() -> ssl.SSLContext:
@@ -57,8 +57,8 @@ class Connection:
     TLS reads from memory, and what is in memory is one read of the socket: the caller looks at the clock between two
     steps. `SSLSocket.recv` goes on as long as records without data arrive: a flood of KeyUpdate held it for 90 s.
 
-    ``used`` tells whether it already carried an answer: a gateway closes idle connections without notice.
-    ``last`` is the question that it carried last, and a hash of the answer: a second copy looks like the next answer.
+    ``used`` is true if it already carried an answer: a gateway closes idle connections without notice. ``last`` is the
+    question that it carried last, and a hash of the answer: a second copy looks like the next answer.
     """
 
     def __init__(self, sock: socket.socket, address: Address) -> None:
@@ -93,7 +93,7 @@ class Connection:
         return self._sock.fileno()
 
     def close(self) -> None:
-        """Close without ceremony; harmless when done twice."""
+        """Close without a close_notify of TLS; harmless when done twice."""
         self._sock.close()
 
     @property
@@ -107,7 +107,7 @@ class Connection:
     def send(self, data: bytes, deadline: float) -> None:
         """Send all of ``data``, which is small. Raises ConnectError, or DeadlineError at ``deadline``.
 
-        A deadline that has come already means: without waiting.
+        If the deadline has passed already, it does not wait.
         """
         try:
             self._tls.write(data)
@@ -202,8 +202,8 @@ def connect(address: Address, timeout: float, on_tcp: Callable[[], None] = lambd
     """Open a TLS connection to ``address``, any certificate accepted, within ``timeout`` seconds.
 
     The time is for the look-up, TCP and TLS together, however many numeric addresses a name has. Raises ConnectError
-    where no TCP connection stands or it is reset, TlsError where the handshake fails or takes too long. ``on_tcp`` is
-    called when TCP stands.
+    where the TCP connection is not established or is reset, TlsError where the handshake fails or takes too long.
+    ``on_tcp`` is called when TCP is connected.
     """
     deadline = time.monotonic() + timeout
     hosts = resolve(address, timeout)
@@ -278,7 +278,7 @@ class Dialler:
 
     @property
     def unfinished(self) -> GatewayError | None:
-        """The error to tell of a connection that is still being made; None where none is."""
+        """The error to report for a connection that is still being made; None where none is."""
         return self._unfinished
 
     def dial(self, connect_timeout: float) -> Connection:

@@ -1,8 +1,8 @@
 """HTTP/1.1 as bytes: the request that is sent and the answer that is read, within limits and without any I/O.
 
-h11 does no I/O either and speaks all of HTTP/1.1, but it costs six times as much: 43.5 µs for a request and its answer
-(1 KB of JSON under five headers, Python 3.11), where this module takes 7.4 µs. A probe reads up to 24 answers.
-`AnswerReader` lists what is spoken and what is refused; the tests take h11 as the oracle.
+h11 does no I/O either and supports all of HTTP/1.1, but it costs six times as much: 43.5 µs for a request and its
+answer (1 KB of JSON under five headers, Python 3.11), where this module takes 7.4 µs. A probe reads up to 24 answers.
+`AnswerReader` lists what is accepted and what is refused; the tests take h11 as the oracle.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class _State(Enum):
     HEAD = auto()
     """A status line and headers, of an interim answer or of the final one."""
     LENGTH = auto()
-    """A body whose length the head told."""
+    """A body whose length is in the head."""
     CHUNK_SIZE = auto()
     """The line before a chunk."""
     CHUNK = auto()
@@ -81,14 +81,14 @@ class _State(Enum):
 class AnswerReader:
     """Turns the bytes of one answer to a GET or POST into an `HttpAnswer`. Feed it until `answer` is set.
 
-    Spoken:
+    Accepted:
 
     - HTTP/1.1 and HTTP/1.0, any status from 100 to 999; interim answers (1xx) are skipped.
     - A body by Content-Length (also repeated with the same value), in chunks, or until the connection closes.
       204 and 304 have none. Chunk extensions and trailers are skipped.
     - Connection: close and keep-alive.
-    - gzip, only with ``may_be_gzip``: told by Content-Encoding or by the first two bytes (TEDAPI does the latter since
-      firmware 25.42.2, whatever was asked for).
+    - gzip, only with ``may_be_gzip``: indicated by Content-Encoding or by the first two bytes (TEDAPI does the latter
+      since firmware 25.42.2, whatever was asked for).
 
     Refused, with DecodeError:
 
@@ -108,7 +108,7 @@ class AnswerReader:
     - Feed what still arrives after the answer, and look at `surplus` before the answer is believed. The first answer
       of a connection can only belong to the first question. A later one with surplus behind it may be the copy of an
       earlier one: ask again on a fresh connection.
-    - On a connection that carried an answer before, an error of this reader and a 408 say nothing about the question
+    - On a connection that carried an answer before, an error of this reader and a 408 prove nothing about the question
       either: ask once more on a fresh connection.
     """
 
@@ -138,7 +138,7 @@ class AnswerReader:
         self._overhead = 0
         self.answer: HttpAnswer | None = None
         self.surplus = False
-        """Return True if bytes arrived behind the end of the answer: more than was asked for."""
+        """True if bytes arrived after the end of the answer: more than was asked for."""
 
     @property
     def untouched(self) -> bool:
@@ -189,7 +189,7 @@ class AnswerReader:
             raise DecodeError("the answer is not HTTP/1.1: its status line or a header is malformed")
         self._status = int(match[2])
         if self._status == 101:
-            raise DecodeError("the gateway wants to leave HTTP (101 Switching Protocols)")
+            raise DecodeError("the gateway answers with 101 Switching Protocols")
         if self._status >= 200:
             self._headers = _headers(match[3])
             self._choose_framing(is_old=match[1] == b"0")
@@ -239,7 +239,7 @@ class AnswerReader:
         self._take()
         return False
 
-    # What the steps share.
+    # Used by several steps.
 
     def _through(self, end: bytes) -> bytes | None:
         """Take the bytes up to ``end``, and ``end``, out of the buffer; None while they are not all there."""
@@ -255,7 +255,7 @@ class AnswerReader:
         return taken
 
     def _take(self) -> None:
-        """Move what is there of the ``_left`` bytes from the buffer to the body."""
+        """Move those of the ``_left`` bytes that have arrived from the buffer to the body."""
         taken = self._buffer[: self._left]
         self._body += taken
         self._left -= len(taken)

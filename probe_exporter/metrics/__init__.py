@@ -31,7 +31,7 @@ CATALOGUE: tuple[Family, ...] = tuple(
         key=lambda family: family.collector != "core",
     )
 )
-"""Core families first: where the limits on series bite, they are the last to suffer. The order is stable."""
+"""Core families first: where the limits on series apply, they are the last to be dropped. The order is stable."""
 
 COUNTERS: tuple[Family, ...] = tuple(family for family in CATALOGUE if family.kind == "counter")
 """The families whose readings the counter guard judges."""

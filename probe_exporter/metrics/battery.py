@@ -59,7 +59,7 @@ def _state(name: str, documentation: str, word: Callable[[Battery], str | None])
 def _state_set(
     name: str, documentation: str, word: Callable[[Battery], str | None], known: tuple[str, ...]
 ) -> Family:
-    """A state set a battery."""
+    """A state set for each battery."""
 
     def samples(system: SystemStatus) -> Iterator[Sample]:
         for battery in system.batteries:

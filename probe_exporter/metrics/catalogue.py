@@ -17,20 +17,20 @@ Sample = tuple[tuple[str, ...], float]
 """Label values, in the order of `Family.labels`, and the value."""
 
 TEDAPI_READINGS: Final = tuple(one.name for one in fields(Readings) if one.name.startswith("tedapi_"))
-"""The attributes of `Readings` with what TEDAPI said."""
+"""The attributes of `Readings` that hold answers of TEDAPI."""
 
 
 @dataclass(frozen=True, slots=True)
 class Family:
     """A metric family.
 
-    ``endpoint`` is the endpoint it comes from (path without ``/api/``), which is the unit of failure;
-    ``collector`` the subject that a module switches on and off; ``hardware`` says which gateways and firmware have it.
-    ``optional`` is the label that is left out where it is empty.
-    ``read`` yields samples and yields none where the value is absent, null or not a measurement. It looks at what the
-    endpoint said (for a family of TEDAPI: at all that TEDAPI said), and at the attributes of `Readings` in ``also``.
+    ``endpoint`` is the endpoint it comes from (path without ``/api/``), which is the unit of failure; ``collector`` the
+    subject that a module switches on and off; ``hardware`` says which gateways and firmware have it. ``optional`` is
+    the label that is left out where it is empty. ``read`` yields samples and yields none where the value is absent,
+    null or not a measurement. It uses the answer of the endpoint (for a family of TEDAPI: all answers of TEDAPI), and
+    the attributes of `Readings` in ``also``.
 
-    ``twin`` is the same family as TEDAPI tells it, for a gateway whose owner interface does not have the endpoint.
+    ``twin`` is the same family from TEDAPI, for a gateway whose owner interface does not have the endpoint.
     """
 
     name: str
@@ -53,7 +53,7 @@ class Family:
 
     @property
     def reads(self) -> tuple[str, ...]:
-        """The attributes of `Readings` that decide what it gives."""
+        """The attributes of `Readings` that determine its samples."""
         own = ATTRIBUTES.get(self.endpoint, self.endpoint)
         return (*(TEDAPI_READINGS if own in TEDAPI_READINGS else (own,)), *self.also)
 

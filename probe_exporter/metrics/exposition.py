@@ -1,7 +1,7 @@
 """From metrics to text: a registry that lives for one request, as text 0.0.4 or OpenMetrics 1.0.0.
 
 Gauges and counters, which is all that a probe has, are written here, byte for byte as prometheus_client's own
-generators write them: those cost more than everything else in a probe. A test compares the two.
+generators write them: those generators cost more time than everything else in a probe. A test compares the two.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class _Probed(Collector):
         self._metrics = metrics
 
     def collect(self) -> Iterable[FilledMetric]:
-        """The metrics, as they were brought."""
+        """The metrics, unchanged."""
         return self._metrics
 
 
@@ -67,5 +67,5 @@ def written(metric: FilledMetric) -> str:
 
 
 def _as_in_go(value: float) -> str:
-    """A number as Go writes it, which is not as Python does: one from a million on, an infinity, NaN."""
+    """A number as Go writes it: Python writes numbers from a million on, infinities and NaN differently."""
     return str(floatToGoString(value))  # type: ignore[no-untyped-call]  # untyped in prometheus_client

@@ -92,9 +92,9 @@ def heading(name: str, kind: str, documentation: str, labels: tuple[str, ...], o
 class FilledMetric(Metric):
     """A family with its values, as prometheus_client's registry and generators take it.
 
-    Its samples are made only for those who ask: hundreds of objects a probe, which our own renderer does without.
-    A family that is written already comes with its ``lines``, and with a function that gives its values again: they
-    would take more memory than the text.
+    Its samples are made on demand only: they are hundreds of objects for each probe, and our own renderer does not need
+    them. A family that is written already comes with its ``lines``, and with a function that gives its values again:
+    they would take more memory than the text.
     """
 
     __slots__ = ("_values", "heading", "lines")
@@ -102,7 +102,7 @@ class FilledMetric(Metric):
     def __init__(
         self, heading: Heading, values: Values | Callable[[Heading], Values], lines: str | None = None
     ) -> None:
-        # Not Metric's own: it would check a name that is known at import, at every probe anew.
+        # Not Metric's own: it would check the name at every probe, though the name is known at import.
         self.heading = heading
         self.lines = lines
         self._values = values

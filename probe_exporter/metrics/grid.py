@@ -33,7 +33,7 @@ def _word(flag: bool | None) -> str:
 
 
 def _of_newest(name: str, documentation: str, value: Callable[[GridFault], float | None]) -> Family:
-    """A value of the newest entry of each alert of each device: one that comes again must not lose to an older one."""
+    """A value of the newest entry of each alert of each device: a repeated alert must show its newest value."""
 
     def samples(faults: GridFaults) -> Iterable[Sample]:
         newest: dict[tuple[str, str, str], GridFault] = {}

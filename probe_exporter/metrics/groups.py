@@ -32,7 +32,7 @@ Admits = Callable[[str, tuple[str, ...], float], bool]
 class FamilyGroup:
     """Families of one endpoint that stand together.
 
-    ``reads`` are the attributes of `Readings` that decide what they give. ``lasting`` is true where those are asked
+    ``reads`` are the attributes of `Readings` that determine their samples. ``lasting`` is true where those are asked
     once a minute or less, and no counter is among the families: what is held back may change between two readings.
     """
 

@@ -12,7 +12,7 @@ _NETWORKS = Source("networks", lambda readings: readings.networks, TEN_MINUTES, 
 
 
 def _each(name: str, documentation: str, value: Callable[[Network], float | None]) -> Family:
-    """A family with one sample an interface."""
+    """A family with one sample for each interface."""
 
     def samples(networks: Networks) -> Iterable[Sample]:
         for network in networks.networks:

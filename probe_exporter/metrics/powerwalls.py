@@ -14,9 +14,9 @@ from probe_exporter.readings.battery import CHECK_STATES, INVERTER_GRID_STATES, 
 
 
 def _believable(readings: Readings) -> Powerwalls | None:
-    """The inventory, while what it says of the grid and of checks can be believed.
+    """Return the inventory while its states of the grid and of checks are valid, else None.
 
-    It is read less often than the site master: one that says that its checks were refused is from before the stop.
+    It is read less often than the site master: an inventory with refused checks is from before the stop.
     """
     if readings.sitemaster is None or readings.sitemaster.running is not False:
         return None

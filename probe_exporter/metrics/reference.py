@@ -1,4 +1,4 @@
-"""The catalogue as text: METRICS.md, JSON for programs, a line a metric for a terminal."""
+"""The catalogue as text: METRICS.md, JSON for programs, a line for each metric for a terminal."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ def _section(title: str, entries: list[_Entry]) -> str:
 
 
 def as_json() -> str:
-    """A list of objects, one a metric."""
+    """A list of objects, one for each metric."""
     entries = [
         {
             "name": entry.name,

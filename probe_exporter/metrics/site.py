@@ -15,7 +15,7 @@ _GENERATORS = Source("generators", lambda readings: readings.generators, TEN_MIN
 
 
 def told_timezone(readings: Readings) -> str:
-    """Return the time zone that the gateway tells, empty where it tells none."""
+    """Return the time zone that the gateway reports, empty where it reports none."""
     info, named = readings.site_info, readings.site_name
     return (info.timezone if info else "") or (named.timezone if named else "")
 

@@ -31,7 +31,7 @@ _STRING_LABELS = ("inverter", "string")
 
 
 def _inverter(name: str, documentation: str, value: Callable[[SolarPowerwall], float | None]) -> Family:
-    """A family with one sample an inverter."""
+    """A family with one sample for each inverter."""
 
     def read(solar: SolarPowerwall) -> Iterable[Sample]:
         number = value(solar)
@@ -50,7 +50,7 @@ def _states(
 
 
 def _string(name: str, documentation: str, value: Callable[[PvString], float | None]) -> Family:
-    """A family with one sample a string of panels."""
+    """A family with one sample for each string of panels."""
 
     def read(solar: SolarPowerwall) -> Iterable[Sample]:
         for string in solar.strings:

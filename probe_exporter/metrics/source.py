@@ -46,7 +46,7 @@ class Source(Generic[Reading]):
         kind: Literal["gauge", "counter"] = "gauge",
         optional: str = "",
     ) -> Family:
-        """A family of whatever ``samples`` makes of the reading."""
+        """A family with the samples that ``samples`` makes from the reading."""
 
         def read(readings: Readings) -> Iterable[Sample]:
             reading = self.reading(readings)

@@ -1,6 +1,6 @@
 """Prices and settings of a site: metrics made for each answer, from the configuration and the moment of the request.
 
-They come from no endpoint. So they stand in the answer of a failed probe too, and no limit or cache applies to them.
+They come from no endpoint. So they are in the answer of a failed probe too, and no limit or cache applies to them.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def site_metrics(
 ) -> list[FilledMetric]:
     """Return the metrics of a site for a moment (Unix seconds), in the order of the two tables.
 
-    ``told`` is the name of the time zone that the gateway tells, which is used if the configuration has none.
+    ``told`` is the name of the time zone that the gateway reports, which is used if the configuration has none.
     """
     zone = zone_of(gateway, told)
     samples: dict[str, Iterable[Sample]] = {
@@ -83,7 +83,7 @@ def site_metrics(
 
 
 def zone_of(gateway: GatewayConfig, told: str) -> ZoneInfo | None:
-    """Return the zone of a gateway: as configured, else as it tells; None where neither is known."""
+    """Return the zone of a gateway: as configured, else as it reports; None where neither is known."""
     if gateway.timezone is not None:
         return time_zone(gateway.timezone)
     return gateway.prices.zone if gateway.prices is not None else _told_zone(told)
@@ -91,9 +91,9 @@ def zone_of(gateway: GatewayConfig, told: str) -> ZoneInfo | None:
 
 @lru_cache(maxsize=256)
 def _told_zone(told: str) -> ZoneInfo | None:
-    """Return the zone of a name that a gateway tells, None for one that is not known here.
+    """Return the zone of a name that a gateway reports, None for one that is not known here.
 
-    A gateway may tell anything: `zoneinfo` looks for no file outside of the folders of zones.
+    A gateway may report any text: `zoneinfo` does not open files outside the folders of zones.
     """
     try:
         return time_zone(told)

@@ -153,7 +153,7 @@ FAMILIES: tuple[Family, ...] = (
 )
 
 
-# What TEDAPI tells of families that are declared elsewhere
+# The twins of families that are declared elsewhere
 
 
 def _config_twin(name: str, origin: str, value: Callable[[SiteConfig], float | None]) -> Twin:

@@ -53,7 +53,7 @@ class _Snapshot:
 
 
 def make_answer(site: Site, waiter: Waiter, clock: Clock) -> ProbeResult:
-    """Return what a client gets that leaves now."""
+    """Return the answer for a client that leaves now."""
     snapshot = _snapshot(site, waiter.round, clock)
     module = waiter.module
     fresh = {name: kept for name, kept in snapshot.kept.items() if name in snapshot.fresh}
@@ -201,7 +201,7 @@ def _assemble(readings: Readings, kept: dict[str, Kept], module: Module, memory:
 
 
 def _told(fresh: dict[str, Kept], assembled: Assembled, site: Site) -> bool:
-    """Return True if the gateway told of its energy, or that it is stopped."""
+    """Return True if the gateway reported its energy, or that it is stopped."""
     if assembled.usable.intersection(SITE_MASTER).intersection(fresh):
         return True
     system = fresh.get("system_status")

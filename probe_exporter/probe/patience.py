@@ -8,7 +8,7 @@ from typing import Final
 from probe_exporter.config import Module
 
 LONGEST_PROBE: Final = 3600.0
-"""Seconds that a probe may take, whatever its client allows: clocks of the system overflow on absurd ones."""
+"""Seconds that a probe may take, whatever its client allows: clocks of the system overflow on much longer ones."""
 
 LEAST_OFFSET: Final = 0.1
 """Seconds that are kept back from the client's patience at least: the answer must be made and travel back."""

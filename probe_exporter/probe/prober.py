@@ -105,7 +105,7 @@ class Prober:
         try:
             return make_answer(site, waiter, self._clock)
         except Exception as error:  # noqa: BLE001
-            # A defect of ours must cost one answer, the client leaves its run all the same.
+            # A defect of ours must cost one answer only: the client leaves its run in any case.
             place = place_of(error)
             log.error("%s: a defect of the exporter spoilt an answer: %s; please report it", site.name, place)
             defect = DecodeError(f"internal error: {place}")
@@ -113,12 +113,12 @@ class Prober:
 
     def _cache(self, site: Site, module: Module, result: ProbeResult) -> None:
         memory, now = site.memory, self._clock.monotonic()
-        # A dict of its own each time: another module's probe may be reading the old one.
+        # A new dict each time: the probe of another module may be reading the old one.
         young = {one: (at, kept) for one, (at, kept) in memory.cached.items() if now - at < one.min_interval}
         memory.cached = {**young, module: (now, result)}
 
     def _end_round(self, site: Site, result: ProbeResult) -> None:
-        """Remember the answer of the client that left last: it had the most of this round."""
+        """Remember the answer of the client that left last: it is the most complete one of this round."""
         telemetry, memory = self._telemetry, site.memory
         telemetry.probes_in_flight.dec()
         telemetry.probe_duration.observe(result.duration)

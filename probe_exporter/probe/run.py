@@ -1,4 +1,4 @@
-"""A run: one gateway is read for all clients that wait for it, for as long as the most patient of them.
+"""A run: one gateway is read for all clients that wait for it, until the last of them leaves.
 
 A run belongs to the gateway, not to a client. Clients come while it is under way and leave when their time is over,
 each with what has been read so far; what is under way then is read on and kept. Clients that wait at the same time
@@ -44,14 +44,14 @@ ASKED_AGAIN: Final = 10.0
 """Seconds after which an endpoint is asked again for a client that comes to a round late."""
 
 _MOST_STEPS: Final = 500
-"""Steps of a round that are told: clients without patience may come to it by thousands."""
+"""Steps of a round that are logged: thousands of clients with short time limits may join one."""
 
 _COUNTERS: Final = {
     endpoint: families
     for endpoint, attribute in ATTRIBUTES.items()
     if (families := tuple(family for family in COUNTERS if attribute in family.reads))
 }
-"""The families whose counters an endpoint tells. Those of ``meters/site`` are told by ``meters/solar`` as well."""
+"""The families whose counters an endpoint has. Those of ``meters/site`` are in ``meters/solar`` as well."""
 
 
 class Run:
@@ -90,7 +90,7 @@ class Run:
         may quote what a gateway sent.
         """
         with self._memory.lock:
-            self._memory.run = None  # whoever comes now begins another run
+            self._memory.run = None  # the next client begins another run
         if isinstance(error, GatewayError):
             self.fail(error.as_value())
             return
@@ -121,9 +121,9 @@ class Run:
         return waiter
 
     def _told(self) -> set[str]:
-        """Return the endpoints of which the gateway has told already, though not in the round that begins.
+        """Return the endpoints that were read already, though not in the round that begins.
 
-        Whoever comes first does not use up what was read on: another client, with as little time, may come behind it.
+        The first client does not use up what was read on: another client with as little time may follow it.
         """
         before = self.round.fresh if self.round is not None else ()
         now, kept = self._clock.monotonic(), self._memory.kept
@@ -144,7 +144,7 @@ class Run:
 
     def leave(self, waiter: Waiter) -> bool:
         """Let a client go. Return True if it was the last one of its round."""
-        waiter.done = True  # TEDAPI may still want to notify it
+        waiter.done = True  # TEDAPI may still notify it
         waiters = waiter.round.waiters
         waiters.remove(waiter)
         if waiters or self.round is not waiter.round:
@@ -218,8 +218,9 @@ class Run:
     def next(self, public_only: bool, hung_under_way: bool) -> Endpoint | None:
         """Return the endpoint to ask now.
 
-        One that cannot be read in the time that is left, by this gateway's recent answers, is asked only where nothing
-        else is left to do: those first that were not read on since the last answer, so that all have their turn.
+        One that probably takes longer than the time that is left, judged by recent answers, is asked only if no other
+        one is left. Among these come first those that were not read on since the last answer, so that all have their
+        turn.
         """
         with self._memory.lock:
             if not self._todo:
@@ -243,7 +244,7 @@ class Run:
     def asked(self, endpoint: Endpoint) -> None:
         """Count an endpoint as asked in this round."""
         with self._memory.lock:
-            if endpoint in self._todo:  # else the last client has left since
+            if endpoint in self._todo:  # otherwise the last client has left meanwhile
                 self._todo.remove(endpoint)
             self._under_way.add(endpoint.name)
             if self.round is not None:

@@ -1,6 +1,6 @@
-"""TEDAPI beside the owner interface: what it adds to an answer, and which families it speaks for.
+"""TEDAPI beside the owner interface: what it adds to an answer, and which endpoints it replaces.
 
-Which of the two speaks for an endpoint of the owner interface is decided once, when that endpoint answers or proves
+Which of the two delivers an endpoint of the owner interface is decided once, when that endpoint answers or proves
 absent, and holds for as long as the configuration does.
 """
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from probe_exporter.gateway.tedapi_run import Asked, TedapiRun
 
 CONTROLLER: Final = "tedapi/controller"
-"""The answer that tells of the gateway's energy."""
+"""The answer that has the gateway's energy."""
 
 _ITS_OWN: Final = frozenset({"solar_powerwall"})
 """Strings and inverters of a gateway with TEDAPI come from there alone."""
@@ -46,7 +46,7 @@ class TedapiSide:
         self.in_own_wifi = (
             section is not None and section.password is not None and section.keys.gateway_address is None
         )
-        """True where both interfaces are asked at the gateway's own access point, which bears few connections."""
+        """True where both interfaces are asked at the gateway's own access point, which accepts few connections."""
         self._spoken_for = _ITS_OWN
         self._open = set(TWINNED - _ITS_OWN)
         self._certificate: bytes | None = None
@@ -176,7 +176,7 @@ def tedapi_side(
     owner_headers: Callable[[], bytes],
     telemetry: Telemetry,
 ) -> TedapiSide | None:
-    """TEDAPI of a gateway that has the section, None for the others: then nothing of it is imported."""
+    """TEDAPI of a gateway that has the section, None for the others, for which its modules are not imported."""
     if config.tedapi is None:
         return None
     from probe_exporter.gateway.tedapi_run import TedapiRun

@@ -16,7 +16,7 @@ class Today:
     """A day of a gateway in its zone, None that of this machine.
 
     ``since`` is in Unix seconds; ``first`` and ``last`` are totals in J, never zero: a gateway that has just started
-    tells zeros for a while.
+    reports zeros for a while.
     """
 
     day: date

@@ -1,4 +1,4 @@
-"""Those who wait for a run, and the round that they share."""
+"""The clients that wait for a run, and the round that they share."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ class Waiter:
 class Round:
     """The time while clients wait, until the last one leaves or everything has been read.
 
-    ``asked`` are the endpoints that were asked in it and when. ``fresh`` are those of which the gateway told in it,
-    or after the answer before had left; ``unseen`` are the latter alone. ``cause`` is the error that left nothing for
-    those who waited, None where there was none.
+    ``asked`` are the endpoints that were asked in it and when. ``fresh`` are those that the gateway answered in it, or
+    after the previous answer had left; ``unseen`` are the latter alone. ``cause`` is the error because of which those
+    who waited got nothing, None where there was none.
     """
 
     begun: float

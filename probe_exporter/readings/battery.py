@@ -23,7 +23,7 @@ INVERTER_STATES = (
     "PINV_DCStageFault",
     "PINV_Off",
 )
-"""The words that the gateway's own page knows; forming the grid is what it does in every outage."""
+"""The words that the gateway's own page uses; a gateway forms the grid in every outage."""
 INVERTER_GRID_STATES = ("Grid_Compliant", "Grid_Qualifying", "Grid_Uncompliant")
 SEQUENCE_STATES = ("Active", "Standby")
 COMMAND_SOURCES = ("Configuration",)

@@ -1,4 +1,4 @@
-"""Currents that were measured: many meters say 0 A where they have no current transformer of their own."""
+"""Currents that were measured: many meters report 0 A where they have no current transformer of their own."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ BELIEVED: Final = 100.0
 def measured_current(payload: Payload, key: str, *powers: float | None) -> float | None:
     """The current in A under ``key``; None for 0 A beside more than 100 VA.
 
-    ``powers`` are the real and the reactive power, in W and var, or the apparent power alone. A Neurio, and a
-    Powerwall 3 for its battery (26.10), say 0 A at any power.
+    ``powers`` are the real and the reactive power, in W and var, or the apparent power alone. A Neurio, and a Powerwall
+    3 for its battery (26.10), report 0 A at any power.
     """
     current = payload.number(key)
     if current != 0.0:

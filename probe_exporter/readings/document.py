@@ -99,7 +99,7 @@ class Readings:
 
     @property
     def powers(self) -> dict[str, float]:
-        """Watts by category, of those that are told; by TEDAPI where the owner interface is not asked."""
+        """Watts by category, of those that are known; by TEDAPI where the owner interface is not asked."""
         if self.aggregates is not None:
             told = ((one.name, one.measured.power) for one in self.aggregates.categories)
             return {name: power for name, power in told if power is not None}
@@ -114,13 +114,13 @@ class Readings:
 
     @property
     def units(self) -> tuple[Components, ...]:
-        """The Powerwall 3 units that TEDAPI told of, the leader first."""
+        """The Powerwall 3 units that TEDAPI reported, the leader first."""
         leader = () if self.tedapi_components is None else (self.tedapi_components,)
         return leader + self.tedapi_followers
 
     @property
     def packs(self) -> tuple[NamedPack, ...]:
-        """The packs that TEDAPI told of."""
+        """The packs that TEDAPI reported."""
         return named_packs(self.tedapi_config, self.units, self.tedapi_controller)
 
     @property

@@ -44,7 +44,7 @@ class GridStatus:
 
     @property
     def word(self) -> str | None:
-        """The state in plain words for people; as the gateway says it where nobody knows it."""
+        """The state in plain words for people; an unknown word is returned unchanged."""
         return None if self.state is None else _PLAIN.get(self.state, self.state)
 
 

@@ -13,7 +13,7 @@ NETWORK_STATES = ("DeviceStateReady",)
 class Network:
     """An interface. ``state`` and ``signal`` (0 to 100) are None while it is inactive.
 
-    ``name`` may be the owner's SSID; ``stand_in`` is what is shown where that shall not be.
+    ``name`` may be the owner's SSID; ``stand_in`` is shown where the name must not be.
     """
 
     type: str

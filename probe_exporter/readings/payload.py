@@ -1,7 +1,7 @@
-"""Distrustful access to the answers of a gateway.
+"""Access to the answers of a gateway, none of which is trusted.
 
-A gateway is a stranger: any field may be absent, null, of another type, huge or not finite. `Payload` wraps a
-decoded JSON document and gives each field as the type that was asked for, or None. Nothing here raises on content.
+Any field may be absent, null, of another type, huge or not finite. `Payload` wraps a decoded JSON document and gives
+each field as the type that was asked for, or None. Nothing here raises on content.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def clean(text: str) -> str:
 
     White space around it goes first: firmware 1.15 ends its version with a line break.
 
-    A thousand gateways say the same few words, and each reading is kept: of up to `MAX_WORDS` words there is one copy.
+    A thousand gateways send the same few words, and each reading is kept: of up to `MAX_WORDS` words there is one copy.
     Text that begins with a digit (timestamps, versions, part numbers) is not among them. `sys.intern` would keep all
     text for ever: Python 3.12.0 to 3.12.5 never free it.
     """
@@ -181,7 +181,7 @@ class Payload:
     def word(self, key: str, known: tuple[str, ...]) -> str | None:
         """As `text`, and a non-empty word that is not among ``known`` is noted in `unknown`.
 
-        A known word is the very object in ``known``, however many words other gateways have said.
+        A known word is returned as the object in ``known``, however many words other gateways have sent.
         """
         word = self.text(key)
         if word in known:

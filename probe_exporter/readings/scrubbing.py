@@ -64,7 +64,7 @@ _ENDPOINT_TEXTS: Final[dict[str, dict[str, tuple[re.Pattern[str], ...]]]] = {
 """Fields that are harmless at one endpoint and would tell where somebody lives, or a name, at another."""
 
 _NETWORKS: Final = re.compile(r"[a-z]+_tesla_internal_default|default_[a-z]+|connman_[a-z]+")
-"""Names of networks that every gateway has; all others are of somebody's."""
+"""Names of networks that every gateway has; all others belong to somebody."""
 
 _NUMBERS: Final = frozenset(
     """

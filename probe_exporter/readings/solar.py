@@ -25,7 +25,7 @@ SWITCH_STATES = (
 )
 SELF_TEST_STATES = ("PVS_SelfTestOff", "PVS_SelfTestMci")
 SETPOINT_STATES = ("on",)
-"""The words that the gateway's own page knows and that were met; a night has Standby, Idle and Off."""
+"""The words that the gateway's own page uses and that were met; a night has Standby, Idle and Off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class PvString:
 class SolarPowerwall:
     """The first solar inverter of the system: the gateway shows no other. Alerts are those active now.
 
-    ``power_setpoint`` is "on" while it shall give power.
+    ``power_setpoint`` is "on" while it is to give power.
     """
 
     state: str | None

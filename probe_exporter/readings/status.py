@@ -54,7 +54,7 @@ class Status:
 
 
 def parse_status(payload: Payload, read_at: float) -> Status:
-    """The start is reckoned back from the uptime: ``start_time`` has a zone offset that is wrong everywhere."""
+    """The start is calculated from the uptime: ``start_time`` has a zone offset that is wrong everywhere."""
     version = payload.text("version")
     uptime = payload.duration("up_time_seconds")
     return Status(

@@ -30,7 +30,7 @@ _FLOWING: Final = 0.05
 
 @dataclass(frozen=True, slots=True)
 class HybridString:
-    """A string of panels; ``name`` is its letter. V, A, W; no signal tells the power."""
+    """A string of panels; ``name`` is its letter. V, A, W; no signal has the power."""
 
     name: str
     state: str | None
@@ -138,7 +138,7 @@ def parse_components(payload: Payload, read_at: float) -> Components:
 
 
 def _only(components: Payload) -> Payload:
-    """The one component of its kind; an empty one where there are several, as none says whose it is."""
+    """The one component of its kind; an empty one where there are several, because none names its unit."""
     found = list(components.elements())
     return found[0] if len(found) == 1 else Payload(None)
 
@@ -211,7 +211,7 @@ def _slots(parts: Payload) -> Iterator[HighVoltagePack]:
 
 
 def pack_energy(signals: Signals) -> PackEnergy | None:
-    """The energies that a battery manager tells; None where it holds nothing."""
+    """The energies that a battery manager reports; None where it has none."""
     full = signals.number("BMS_nominalFullPackEnergy", KILOWATT_HOUR)
     if not full:
         return None

@@ -1,6 +1,6 @@
 """The reading of TEDAPI's device controller: energy, flows, contactor, meters, single boards, alerts. Base units.
 
-Slots of a bus that hold nothing say so with ``isMIA``, with zeros, or with an empty serial; nothing of them is read.
+Empty slots of a bus have ``isMIA``, zeros or an empty serial; they are not read.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ class Controller:
 
 
 def parse_controller(payload: Payload, read_at: float) -> Controller:
-    """``read_at`` is the middle of the request that told the gateway's time, which has whole seconds."""
+    """``read_at`` is the middle of the request that brought the gateway's time, which has whole seconds."""
     control = payload.child("control")
     energy = control.child("systemStatus")
     islanding = control.child("islanding")

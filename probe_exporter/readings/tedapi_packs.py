@@ -1,6 +1,6 @@
-"""Packs under the serial that everybody knows them by: whose they are, which is built in, which energy is theirs.
+"""Packs under their usual serial: the unit that each belongs to, which one is built in, and its energy.
 
-It takes three answers: ``config.json`` lists the expansions, the components name the boards, the controller tells
+It takes three answers: ``config.json`` lists the expansions, the components name the boards, the controller has
 energies by the serial of a board.
 """
 
@@ -31,7 +31,7 @@ class NamedPack:
 def named_packs(
     config: SiteConfig | None, units: Iterable[Components], controller: Controller | None
 ) -> tuple[NamedPack, ...]:
-    """The packs of the units that were read. None before the configuration is known: it tells which is built in."""
+    """The packs of the units that were read. None before the configuration is known: it lists the built-in one."""
     if config is None:
         return ()
     blocks = {block.serial: block for block in config.blocks or ()}

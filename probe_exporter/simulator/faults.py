@@ -74,7 +74,7 @@ KINDS: Final[dict[str, FaultKind]] = {
     "infinity": _body("-Infinity for every number", body.number(b"-Infinity")),
     "huge_number": _body("1e999 for every number", body.number(b"1e999")),
     "long_integer": _body("5,000 digits for every number", body.number(b"7" * body.DIGITS)),
-    "invalid_utf8": _body("bytes that are no UTF-8", body.invalid_utf8),
+    "invalid_utf8": _body("bytes that are not UTF-8", body.invalid_utf8),
     "lone_surrogates": _body("half a surrogate pair for every text", body.text(b"\\ud800x\\udfff")),
     "control_characters": _body(
         "control characters for every text", body.text(rb"\u0000\n\u001b[31m\u007f\u202e\"\\")

@@ -1,7 +1,8 @@
 """The two ways to ask: v1 in the gateway's own Wi-Fi with its password, and v1r on the home network with a signed key.
 
-A channel says how a request looks and what its answer means. It opens no connection: whoever sends the request checks
-the pin before a byte, and calls `Channel.request` only once the connection stands, as a signature lives 12 s.
+A channel makes a request and reads its answer. It does not open the connection. The sender of the request checks the
+pin before the first byte, and calls `Channel.request` only once the connection is open, because a signature is valid
+for 12 s.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ class Channel(Protocol):
         ...
 
     def document(self, question: Question, din: Din, answer: Incoming) -> dict[str, object]:
-        """Return the document of an answer. Raises a GatewayError whose message names the cure."""
+        """Return the document of an answer. Raises a GatewayError whose message names the remedy."""
         ...
 
 
@@ -167,7 +168,7 @@ def read_din(body: bytes) -> Din:
 
 
 def check_status(answer: Incoming) -> None:
-    """Raise the error of the tree for any status but 200; 401 and 403 mean something else to each channel."""
+    """Raise the error of the tree for any status but 200; 401 and 403 mean something different in each channel."""
     status = answer.status
     if status == 200:
         return
@@ -179,7 +180,7 @@ def check_status(answer: Incoming) -> None:
             "the gateway has no such path (404): this firmware does not have this way to ask", 404
         )
     if status == 429:
-        raise RateLimitError(f"the gateway asks for fewer requests (429){words}", _retry_after(answer))
+        raise RateLimitError(f"the gateway limits the rate of requests (429){words}", _retry_after(answer))
     if status == 503:
         raise BusyError(f"the gateway is busy (503){words}", _retry_after(answer))
     raise StatusError(f"the gateway answers {status}{words}", status)
@@ -225,7 +226,7 @@ def _fault(fault: int, answer: Incoming) -> GatewayError:
         )
     if word in ("UNKNOWN_KEY_ID", "INACTIVE_KEY", "INSUFFICIENT_PRIVILEGES"):
         return UnknownKeyError(
-            f"the gateway does not know this key ({word}): it was registered for another site, was removed, or "
+            f"the key is not registered at this gateway ({word}): it was registered for another site, was removed, or "
             "the key file is that of another machine; register this one"
         )
     if word in ("INVALID_SIGNATURE", "WRONG_PERSONALIZATION", "INVALID_DOMAINS"):

@@ -1,4 +1,4 @@
-"""Private keys that were registered with Tesla: read from PEM, and RSA or refused."""
+"""Private keys that were registered with Tesla: read from PEM; only RSA keys are accepted."""
 
 from __future__ import annotations
 

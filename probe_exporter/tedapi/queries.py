@@ -1,4 +1,4 @@
-"""Tesla's query texts with their signatures, which are not part of this project: read from a file of others.
+"""Tesla's query texts with their signatures, read from a file: they are not part of this project.
 
 The package pypowerwall brings the file ``V2024_06.json``; it is read as data, and nothing of that package is
 imported. Only the two texts that this release knows are taken, whatever else a file holds.
@@ -28,7 +28,7 @@ DIGESTS: Final = {
     Question.CONTROLLER: "d73367db776babd92b9ae4c4ef83ae131160e229e4e94b498b0c8193d4457b58",
     Question.COMPONENTS: "d30b5805344ecfa261e0d6d72fe2397c59ade7be3fa1c595fcda32089d471fb2",
 }
-"""SHA-256 of each text and its signature: another text under the same name is refused, it might not be a read."""
+"""SHA-256 of each text and its signature: another text under the same name is refused, as it might not be a read."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The table of what is ever asked through TEDAPI: four reads, and whom they may be asked of.
+"""The table of what is ever asked through TEDAPI: four reads, and the devices that they may be sent to.
 
 A registered key can also control a Powerwall. Nothing outside this table can become a message, so nothing else is
 ever signed or sent.
@@ -28,7 +28,7 @@ TIERS: Final[dict[Question, Literal["medium", "slow"]]] = {
     Question.CONTROLLER: "medium",
     Question.COMPONENTS: "medium",
 }
-"""How often each is asked: medium once a minute, slow once in ten."""
+"""The tier of each: medium is asked once a minute, slow once in ten minutes."""
 
 _DIN: Final = re.compile(r"[0-9]{7}-[0-9]{2}-[A-Z]--[A-Z0-9]{10,20}")
 
@@ -105,7 +105,7 @@ _VARIABLES: Final[dict[Question, dict[str, object]]] = {
         ],
     },
 }
-"""Which component types and signals a query is about.
+"""The component types and signals that a query is about.
 
 Tesla signs the text of a query, not its variables: a gateway answers added signal names and leaves unknown ones out,
 but one unknown component type fails the whole query (26.18.1, pypowerwall's authors on hardware).

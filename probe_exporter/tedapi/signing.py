@@ -1,7 +1,7 @@
 """The registered key of an owner, and the one thing it signs: a read of the table, for one device, for 12 seconds.
 
-A key that Tesla has registered can also change settings of a Powerwall. So the private key leaves this module in no
-form, and there is no way to have it sign bytes: `SigningKey.request` builds what it signs.
+A key that Tesla has registered can also change settings of a Powerwall. So the private key never leaves this module in
+any form, and it cannot sign arbitrary bytes: `SigningKey.request` builds what it signs.
 """
 
 from __future__ import annotations

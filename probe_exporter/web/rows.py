@@ -12,14 +12,14 @@ from probe_exporter.readings import Readings
 
 UNPROBED: Final = "not probed yet"
 STATES: Final = ("failing", "waiting to log in", "stopped", "ok", UNPROBED)
-"""The states of a gateway, the troubled first; all but the last are what its last probe says."""
+"""The states of a gateway, problems first; all but the last are what its last probe says."""
 
 REMEDIES: Final = {
     "connect": "Is the gateway on the network? Check its address; Wi-Fi drops of a minute are normal.",
     "timeout": "The gateway is slow or busy. Wi-Fi is the usual cause; Ethernet or a longer timeout helps.",
     "tls": "Another certificate than the pinned one, or no handshake. After a swap run fetchcert --force.",
     "auth": "Check the password. Since firmware 24.36 the default password is refused.",
-    "rate_limited": "The gateway asks for fewer requests. Wait; is something else polling it?",
+    "rate_limited": "The gateway limits requests. Wait; is something else polling it?",
     "busy": "The gateway is in a configuration step. It passes by itself.",
     "http": "The gateway answers, but not as expected; a stopped site master does that.",
     "decode": "The answer is not usable. Is this address really a Powerwall gateway?",
@@ -71,7 +71,7 @@ def row_of(site: Site) -> Row:
 
 
 def order(site: Site) -> tuple[int, tuple[tuple[int, int, str], ...]]:
-    """Return the place of a gateway on the page: the troubled first, then by name as people count."""
+    """Return the place of a gateway on the page: problems first, then by name as people count."""
     state = state_of(site)
     rank = len(STATES) if state == "ok" and not off_grid(site) else STATES.index(state)
     return rank, natural(site.name)
@@ -100,7 +100,7 @@ def powers_of(shown: Readings) -> dict[str, float]:
 
 
 def _version(shown: Readings) -> str | None:
-    """Return the version of the firmware, by whichever interface tells it."""
+    """Return the version of the firmware, from either interface."""
     if shown.status is not None and shown.status.version:
         return shown.status.version
     return None if shown.tedapi_system is None else shown.tedapi_system.version

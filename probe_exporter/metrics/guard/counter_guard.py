@@ -1,4 +1,4 @@
-"""The guard of one gateway: judges each answer's counters together, tells of holds, and has them kept."""
+"""The guard of one gateway: judges each answer's counters together, logs holds, and saves them."""
 
 from __future__ import annotations
 
@@ -76,8 +76,8 @@ class CounterGuard:
         """The counters of one answer that are to be held back.
 
         ``readings`` are all counters of the answer, in joules, and ``at`` is when it arrived, in monotonic seconds.
-        ``uptime`` is the gateway's in seconds, None where it tells none, or has not told it yet: the same answer may
-        be judged again, with the same ``at``, once the uptime is known.
+        ``uptime`` is the gateway's in seconds, None where it is unknown, or not read yet: the same answer may be judged
+        again, with the same ``at``, once the uptime is known.
         """
         with self._lock:
             doubts = {key: self._doubt(key, value, at, uptime) for key, value in readings.items()}
@@ -158,8 +158,8 @@ class CounterGuard:
             hold = past.hold = Hold(reason, at)
         hold.doubt = reason
         if reason is Doubt.BELOW_ZERO and at - hold.began >= LONGEST:
-            past.shown = None  # what was shown a week ago binds no longer
-        # A first zero mostly ends with the gateway's uptime, a moment later; a counter that flaps is told once.
+            past.shown = None  # a value that was shown a week ago no longer counts
+        # A first zero mostly ends with the gateway's uptime, a moment later; a counter that flaps is logged once.
         earliest = hold.began + 1.0 if reason is Doubt.FIRST_ZERO else hold.began
         if at < past.quiet_until:
             earliest = max(earliest, hold.began + PATIENCE)
@@ -202,7 +202,7 @@ class CounterGuard:
         for level, (family, labels), text in lines[:MAX_LINES]:
             log.log(level, "%s: %s of %s %s", self._name, family, ", ".join(labels), text)
         if len(lines) > MAX_LINES:
-            log.info("%s: so it is with %d more counters", self._name, len(lines) - MAX_LINES)
+            log.info("%s: the same applies to %d more counters", self._name, len(lines) - MAX_LINES)
 
     def _save(self, at: float) -> None:
         self._unsaved, self._saved_at = False, at

@@ -1,7 +1,7 @@
 """Holds on disk, so that a restart does not publish what is held back.
 
-One small file a gateway, readable by its owner only, written atomically when a hold begins or ends. A file that is
-damaged is ignored.
+One small file for each gateway, readable by its owner only, written atomically when a hold begins or ends. A file that
+is damaged is ignored.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ _MAX_HOLDS: Final = 2000
 class HoldStore:
     """Keeps the holds of one gateway, known by its name and addresses, in ``directory``.
 
-    Times on disk are Unix seconds. What passed between two starts is the difference of the wall clock, never less
-    than 0: a machine without a battery for its clock may start in the past.
+    Times on disk are Unix seconds. The time between two starts is the difference of the wall clock, never less than 0:
+    a machine without a battery for its clock may start in the past.
     """
 
     directory: Path

@@ -31,7 +31,7 @@ LONGEST: Final = 7 * 86400.0
 """Seconds after which a hold ends, whatever the counter says."""
 
 _DIRECTIONS: Final = (("_imported_", "_exported_"), ("_charged_", "_discharged_"))
-"""Which words in the names of two families make them the opposite directions of one meter."""
+"""The words in the names of two families that make them the opposite directions of one meter."""
 
 _SUMS: Final = ("powerwall_imported_joules_total", "powerwall_exported_joules_total")
 
@@ -72,7 +72,7 @@ class Course:
     """Odd readings that follow each other, as a counter would count them.
 
     They have not fallen ``since`` then (None: something else came between); ``last`` is the last of them, read ``at``
-    then. ``near_zero`` tells that their first one can be what a new meter counted.
+    then. ``near_zero`` is true if their first one can be what a new meter counted.
     """
 
     since: float | None
@@ -96,7 +96,7 @@ class Hold:
 
     @property
     def is_worth_keeping(self) -> bool:
-        """Return True if a restart must not forget it: a first zero is one again, whatever came before."""
+        """Return True if it must survive a restart: after one, a first zero is a first zero again anyway."""
         return self.told or self.doubt is not Doubt.FIRST_ZERO
 
 
@@ -194,7 +194,7 @@ def _booted(evidence: Evidence) -> bool:
 
 
 def _meter_replaced(evidence: Evidence) -> bool:
-    """A new meter whose other direction counts: it began anew with this zero, and ten minutes ago."""
+    """Return True if the meter is new: its other direction began anew with this zero, ten minutes ago or more."""
     anew, began = evidence.opposite_began_anew, evidence.hold.began
     return (
         anew is not None
@@ -219,7 +219,7 @@ class Rule:
     """The consequences of a doubt.
 
     ``reason`` is for the log; ``believed`` says when the reading is published all the same, and ``ending`` why;
-    ``spreads`` tells that what is derived from the counter is held back too.
+    ``spreads`` is true if what is derived from the counter is held back too.
     """
 
     reason: str

@@ -1,7 +1,7 @@
 """Certificates like a gateway's, and the TLS contexts that show them.
 
-A gateway's certificate is signed by an authority of its own that it never sends: EC P-256, 25 years, and the names
-teg, powerwall and powerpack. A handshake for any other name is dropped.
+A gateway's certificate is signed by an authority of its own, whose certificate it never sends: EC P-256, 25 years, and
+the names teg, powerwall and powerpack. A handshake for any other name is dropped.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ NAMES: Final = ("teg", "powerwall", "powerpack")
 
 _LIFE: Final = timedelta(days=25 * 365)
 _UNRECOGNISED_NAME: Final = 112
-"""The TLS alert that makes OpenSSL give a handshake up."""
+"""The TLS alert that makes OpenSSL abort a handshake."""
 
 
 @dataclass(frozen=True)

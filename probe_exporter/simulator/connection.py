@@ -92,7 +92,7 @@ class ClientConnection(asyncio.Protocol):
         except ssl.SSLWantReadError:
             self._flush()
         except ssl.SSLError:
-            # A real gateway says no word either when it dislikes a handshake.
+            # A real gateway sends no alert either when it refuses a handshake.
             self._end(Ending.CUT)
         else:
             self._flush()
@@ -110,7 +110,7 @@ class ClientConnection(asyncio.Protocol):
             self._advance()
 
     def deafen(self, deaf: bool) -> None:
-        """Leave what the client sends unread, as if it were lost on the way; or listen again."""
+        """Leave what the client sends unread, as if it were lost on the way; or read again."""
         if not self._transport.is_closing():
             (self._transport.pause_reading if deaf else self._transport.resume_reading)()
 
@@ -134,7 +134,7 @@ class ClientConnection(asyncio.Protocol):
         self._transport.close()
 
     def _say_goodbye(self) -> None:
-        # It fails because it wants to read the other side's goodbye, which nobody waits for.
+        # It fails because it tries to read the other side's close_notify, for which nobody waits.
         with contextlib.suppress(ssl.SSLError):
             self._tls.unwrap()
         self._flush()
@@ -142,7 +142,7 @@ class ClientConnection(asyncio.Protocol):
     # TLS
 
     def _spoil_handshake(self, data: bytes) -> bool:
-        """Let a fault of the phase ``tls`` strike; whether the handshake is over with that."""
+        """Let a fault of the phase ``tls`` strike. Return True if that ends the handshake."""
         if data[:1] != b"\x16":
             self._transport.write(_HTTP_TO_HTTPS)
             self._end(Ending.CUT)

@@ -1,4 +1,4 @@
-"""The counts of a simulated gateway about its clients, by which tests see how polite they are."""
+"""The counts of a simulated gateway about its clients, by which tests check what the exporter asks of it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from probe_exporter.simulator.sessions import LOGIN
 class Counts:
     """Written in the server's thread; read anywhere.
 
-    ``requests`` and ``unexpected`` count by the path below ``/api/``. Unexpected is what the exporter never has a
-    reason to ask: other paths than its table's, and other methods.
+    ``requests`` and ``unexpected`` count by the path below ``/api/``. Unexpected are requests that the exporter has no
+    reason to send: other paths than its table's, and other methods.
     """
 
     logins: int = 0

@@ -77,7 +77,7 @@ class Pack:
 
 @dataclass(slots=True)
 class Household:
-    """All that moves at one site. `step` moves it; nothing here knows what time it is now."""
+    """All that moves at one site. `step` moves it; nothing here reads a clock."""
 
     profile: Profile
     seed: int
@@ -171,7 +171,7 @@ class Household:
         battery = self.battery_power
         self.curtailed = False
         if self.islanded:
-            # No grid takes the surplus or gives what is missing: the sun is curtailed, or the house goes without.
+            # No grid takes the surplus or gives what is missing: the sun is curtailed, or the load of the house is cut.
             self.curtailed = sun > wanted - battery
             sun = max(min(sun, wanted - battery), -battery)
             self.site_power = 0.0
@@ -235,7 +235,7 @@ def _bump(hour: float, centre: float, width: float) -> float:
 
 
 def _drawn(seed: int, name: str, index: int) -> float:
-    """A random number in 0 to 1 by place: the steps of SplitMix64, for random.Random takes long to seed."""
+    """A random number in 0 to 1 by place: the steps of SplitMix64, because random.Random takes long to seed."""
     state = (seed * 0x9E3779B97F4A7C15 + (zlib.crc32(name.encode()) << 32) + index) & _MASK
     state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
     state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & _MASK

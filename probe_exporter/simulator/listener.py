@@ -16,8 +16,8 @@ _FILLERS = 4
 class Listener:
     """Owns the socket of one gateway; all methods run in the event loop.
 
-    Bound without listening, a socket refuses connections. Listening with a full queue, it lets the first packet of
-    further ones fall silently, as a gateway does that lost its Wi-Fi.
+    Bound without listening, a socket refuses connections. With a full queue it silently drops the first packet of
+    further connections, as a gateway does that has lost its Wi-Fi.
     """
 
     def __init__(self, host: str, port: int, factory: Callable[[], asyncio.Protocol]) -> None:
@@ -66,7 +66,7 @@ class Listener:
             task.add_done_callback(self._pending.discard)
 
     async def switch(self, mode: Mode) -> None:
-        """Change over to ``mode``; the port stays ours but for an instant."""
+        """Change over to ``mode``; the port stays ours except for an instant."""
         async with self._lock:
             await self.close()
             self._socket = self._bind()
@@ -85,7 +85,7 @@ class Listener:
             self._fillers.append(filler)
 
     async def close(self) -> None:
-        """Let go of the port."""
+        """Release the port."""
         for filler in self._fillers:
             filler.close()
         self._fillers.clear()

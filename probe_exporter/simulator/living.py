@@ -25,8 +25,8 @@ _HISTORY_STEP: Final = 900.0
 class LivingSite:
     """A system whose sun, house, batteries and grid move with ``clock``.
 
-    The same seed gives the same site and weather. ``history`` seconds are lived through at the start, so that the
-    batteries stand where the day has left them.
+    The same seed gives the same site and weather. ``history`` seconds are simulated at the start, so that the batteries
+    have the charge that the day has left.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class LivingSite:
             )
 
     def outage(self, out: bool = True, returning: bool = False) -> None:
-        """Take the grid away, or give it back; ``returning`` is the state in between, still without it."""
+        """Begin an outage, or end it; ``returning`` is the state in between, still without it."""
         with self._lock:
             self._catch_up()
             self.household.islanded = out or returning

@@ -53,7 +53,7 @@ class LoopThread:
 
 
 async def _drain() -> None:
-    """Cancel what still runs, and let closed transports take their leave."""
+    """Cancel what still runs, and let closed transports finish."""
     tasks = asyncio.all_tasks() - {asyncio.current_task()}
     for task in tasks:
         task.cancel()

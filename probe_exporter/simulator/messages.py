@@ -1,4 +1,4 @@
-"""HTTP/1.1 as far as a gateway speaks it: requests in, heads out, and the steps in which an answer leaves."""
+"""HTTP/1.1 as far as a gateway supports it: requests in, heads out, and the steps in which an answer leaves."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Steps = Iterator[Step]
 
 
 class MalformedRequestError(Exception):
-    """The client does not speak HTTP/1.1, or sends too much."""
+    """The request is not HTTP/1.1, or is too long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class ClientRequest:
 
     @property
     def keeps_alive(self) -> bool:
-        """Return True if the client wants to keep the connection."""
+        """Return True if the connection stays open after the answer."""
         return "close" not in self.headers.get("connection", "").lower()
 
 

@@ -24,7 +24,7 @@ EXPIRED = refusal(401, "Unauthorized", "Token Expired")
 class Sessions:
     """Access control. After ``lock_after`` wrong passwords the login answers 429 to everybody until `unlock`.
 
-    ``email`` is not checked where it is None: a gateway takes it as a mere label.
+    ``email`` is not checked where it is None: a gateway treats it as a label.
     """
 
     def __init__(

@@ -10,7 +10,7 @@ from probe_exporter.config.tariff_section import TARIFF, WrittenTariff, built
 from probe_exporter.tariffs import Tariff
 
 Strategy = Callable[[float, float], float]
-"""From a moment (Unix seconds) and what the house lacks (W, below 0 for a surplus) to what the batteries shall give."""
+"""From a moment (Unix seconds) and what the house lacks (W, below 0 for a surplus) to what the batteries must give."""
 
 Load = Callable[[float], float]
 """From a moment to the W of an appliance, below 0 while it feeds in."""

@@ -17,7 +17,7 @@ _PER_UNIT: Final = 3
 
 _SLOTS: Final = 4
 _STRINGS: Final = {"A": 0.29, "B": 0.27, "C": 0.23, "D": 0.21}
-"""Which share of the sun each string of a unit gets."""
+"""The share of the sun that each string of a unit gets."""
 
 _STRAY: Final = {"A": 28.0, "B": 27.0, "C": 25.0, "D": 24.0, "E": 16.0, "F": 15.0}
 """Volts on the inputs while it is dark; E and F have no panels."""
@@ -192,7 +192,7 @@ def components(moment: Moment, unit: Unit, names: Mapping[str, Iterable[str]]) -
 
 
 _PHANTOM: Final[Signals] = {"BMS_nominalEnergyRemaining": 0.2, "BMS_nominalFullPackEnergy": 14.47}
-"""An empty slot says a plausible capacity and a wrong charge."""
+"""An empty slot reports a plausible capacity and a wrong charge."""
 
 
 def _component(

@@ -27,7 +27,7 @@ def hang(exchange: FaultyExchange) -> Steps:
 
 
 def reset(exchange: FaultyExchange) -> Steps:
-    """A TCP reset before the answer, or in its midst."""
+    """A TCP reset before the answer, or in the middle of it."""
     if exchange.place == "body":
         yield _half(exchange)
         yield 0.05  # so that the half arrives before the reset overtakes it
@@ -35,7 +35,7 @@ def reset(exchange: FaultyExchange) -> Steps:
 
 
 def close_early(exchange: FaultyExchange) -> Steps:
-    """The connection ends before the answer, or in its midst."""
+    """The connection ends before the answer, or in the middle of it."""
     if exchange.place == "body":
         yield _half(exchange)
     yield Ending.CUT
@@ -68,12 +68,12 @@ def too_long_length(exchange: FaultyExchange) -> Steps:
 
 
 def too_short_length(exchange: FaultyExchange) -> Steps:
-    """A Content-Length that ends in the midst of the body; the rest follows, as if it were the next answer."""
+    """A Content-Length that ends in the middle of the body; the rest follows, as if it were the next answer."""
     yield head(exchange.answer, len(exchange.answer.body) // 2) + exchange.answer.body
 
 
 def huge_body(exchange: FaultyExchange) -> Steps:
-    """400 MB of white space in a JSON document, until the client has had enough."""
+    """400 MB of white space in a JSON document, until the client closes the connection."""
     yield head(SimulatedAnswer(200, b""), HUGE) + b"["
     sent = 1
     while sent < HUGE:

@@ -24,13 +24,13 @@ HANDSHAKE_DEADLINE: Final = 10.0
 """Seconds that a client may take for its TLS handshake."""
 
 TLS_BUFFER: Final = 16 << 10
-"""Bytes that asyncio sets aside to read from one TLS connection: a request fits, and its own 256 KiB are a burden."""
+"""Bytes that asyncio sets aside to read from one TLS connection: a request fits; the default of 256 KiB is too much."""
 
 _AT_ONCE: Final = 64
 """Connections that one turn of the loop accepts: answers go out in between."""
 
 _REST: Final = 0.1
-"""Seconds until the next try where the system let us accept nothing."""
+"""Seconds until the next try where the system refused to accept a connection."""
 
 _SILENCE: Final = 60.0
 """Seconds between two log lines of one kind."""
@@ -66,7 +66,7 @@ class Acceptor:
             self._watch(listener)
 
     def close(self) -> None:
-        """Accept no more, and let go of those who have not shaken hands yet."""
+        """Accept no more, and drop the connections whose handshake is not complete."""
         for listener in self._listeners:
             self._loop.remove_reader(listener)
             listener.close()
@@ -84,7 +84,7 @@ class Acceptor:
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             except OSError as error:
-                # The socket stays readable: without a rest the loop would do nothing else.
+                # The socket stays readable: without a pause the loop would do nothing else.
                 self._tell("no connection can be accepted now: %s", error.strerror or error)
                 self._loop.remove_reader(listener)
                 self._loop.call_later(_REST, self._watch, listener)
@@ -99,7 +99,7 @@ class Acceptor:
             task.add_done_callback(self._beginning.discard)
 
     async def _begin(self, client: socket.socket) -> None:
-        """Shake hands where the port has TLS. A client that fails at it is not logged."""
+        """Begin the handshake where the port has TLS. A handshake that fails is not logged."""
         context = self._make_context()
         try:
             await self._loop.connect_accepted_socket(
@@ -110,7 +110,7 @@ class Acceptor:
             error.__traceback__ = None
 
     def _tell(self, message: str, detail: object) -> None:
-        """Log it, unless the same was said a moment ago: clients must not be able to fill the disk."""
+        """Log it, unless the same was logged a moment ago: clients must not be able to fill the disk."""
         now = time.monotonic()
         if now - self._told.get(message, -_SILENCE) >= _SILENCE:
             self._told[message] = now

@@ -12,7 +12,7 @@ from probe_exporter.errors import ConfigurationError, Mistake
 
 _BACKLOG: Final = 1024
 _NEVER: Final = (errno.EACCES, errno.EPERM)
-"""The errors of the system where another try would not help."""
+"""The errors of the system after which a retry would not help."""
 
 
 def listen(addresses: Iterable[str]) -> list[socket.socket]:

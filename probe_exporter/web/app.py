@@ -44,10 +44,10 @@ Handler = Callable[[Request], Awaitable[Answer]]
 TIMEOUT_HEADER: Final = "x-prometheus-scrape-timeout-seconds"
 _READING: Final = ("GET", "HEAD")
 _WITH_ANY_PREFIX: Final = ("/-/healthy", "/-/ready")
-"""The paths of health checks: they come past the proxy that knows of --web.route-prefix."""
+"""The paths of health checks: they do not pass the proxy for which --web.route-prefix is set."""
 _GATEWAY_PAGES: Final = "/gateways/"
 _FLEET_SECONDS: Final = 1.0
-"""How long the page of the fleet is given again: it takes a tenth of a second at 5,000 gateways."""
+"""Seconds for which the page of the fleet is cached: rendering it takes a tenth of a second at 5,000 gateways."""
 _ALWAYS: Final = math.inf
 """For what changes with the configuration alone."""
 
@@ -199,7 +199,7 @@ class Application:
                 403, "reloading over HTTP is off; start with --web.enable-lifecycle, or send SIGHUP"
             )
         if "origin" in request.headers or "sec-fetch-site" in request.headers:
-            # A page of somebody else may make a browser send this; none of ours does.
+            # A page of another site may make a browser send this; none of our own pages does.
             return Answer.line(
                 403, "a reload is not allowed from a browser; use curl -X POST, or send SIGHUP"
             )
@@ -229,7 +229,7 @@ class Application:
             self._reloading.close()
 
     def close(self) -> None:
-        """Let the threads go; one that is stuck is not waited for."""
+        """End the threads, without waiting for one that is stuck."""
         self.runner.close()
         self._renderer.close()
         if self._reloading is not None:
@@ -288,7 +288,7 @@ def _debug(result: ProbeResult) -> bytes:
 
 
 def _tedapi_line(outcome: EndpointOutcome) -> str:
-    """Return the last request of a question of TEDAPI, which has a run of its own and is no step of this probe."""
+    """Return the last request of a question of TEDAPI, which has its own run and is not a step of this probe."""
     took = "not asked" if outcome.duration is None else f"{outcome.duration:.3f} s"
     state = "failed" if outcome.reason is None else outcome.reason
     age = "" if outcome.age is None else f", the answer shown is {outcome.age:.0f} s old"

@@ -1,6 +1,6 @@
 """A connection from a client: uvicorn's protocol, with the clocks that it lacks.
 
-The protocol class is not a documented interface of uvicorn, so a test holds us to the parts that are used.
+The protocol class is not a documented interface of uvicorn, so a test checks the parts that are used.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class BoundedProtocol(H11Protocol):
             self._await_headers()
 
     def send_400_response(self, msg: str) -> None:
-        """The application may be at work on a request whose body is broken: its answer has no place any more."""
+        """The application may be at work on a request whose body is broken: its answer can no longer be sent."""
         if self.cycle is not None:
             self.cycle.disconnected = True
         super().send_400_response(msg)
@@ -74,7 +74,7 @@ class BoundedProtocol(H11Protocol):
         super().resume_writing()
 
     def timeout_keep_alive_handler(self) -> None:
-        """Closing would wait for what the client has not read; this one had its time."""
+        """Closing would wait for what the client has not read; its time is over."""
         super().timeout_keep_alive_handler()
         self.transport.abort()
 
@@ -82,7 +82,7 @@ class BoundedProtocol(H11Protocol):
         """Leave no timer behind, and no transport that Python 3.10 would call unclosed after a reset."""
         self._stop_header_timer()
         self._stop_unread_timer()
-        self._unset_keepalive_if_required()  # uvicorn forgets it after a reset: the connection lived on for two minutes
+        self._unset_keepalive_if_required()  # uvicorn forgets it after a reset: the connection stayed for two minutes
         super().connection_lost(exc)
         self.transport.abort()
 

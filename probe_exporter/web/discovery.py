@@ -1,4 +1,4 @@
-"""Prometheus HTTP SD: one target group a gateway, complete without any relabelling."""
+"""Prometheus HTTP SD: one target group for each gateway, complete without any relabelling."""
 
 from __future__ import annotations
 

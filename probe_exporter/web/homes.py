@@ -1,4 +1,4 @@
-"""Homes of several gateways on the page of the fleet: flows are added, charge is weighed by capacity."""
+"""Homes of several gateways on the page of the fleet: flows are added, charge is weighted by capacity."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class HomeRow:
-    """A home as a line of the page. A sum is None unless every gateway of the home tells its part."""
+    """A home as a line of the page. A sum is None unless the part of every gateway of the home is known."""
 
     name: str
     members: tuple[str, ...]
@@ -86,7 +86,7 @@ def _sum(values: Iterable[float | None]) -> float | None:
 
 
 def _charge(members: list[Part]) -> float | None:
-    """Return the charge of the home: weighed by capacity where all are known, else their mean."""
+    """Return the charge of the home: weighted by capacity where all are known, else their mean."""
     charges = [one.charge for one in members if one.charge is not None]
     if len(charges) < len(members):
         return None

@@ -1,4 +1,4 @@
-"""A request and an answer, freed from ASGI's dictionaries."""
+"""A request and an answer, as objects instead of ASGI's dictionaries."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class AmbiguousLengthError(BadRequestError):
 
 
 class OverloadedError(Exception):
-    """The exporter is at a limit, or on its way out."""
+    """The exporter is at a limit, or is shutting down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,13 +151,13 @@ class Answer:
         return cls.line(400, str(error), **({"Connection": "close"} if error.closes else {}))
 
     async def send(self, request: Request, send: Send) -> None:
-        """Send it, packed where the client takes that and it is worth it; without the body to a HEAD."""
+        """Send it, packed where the client accepts that and it is long enough; without the body to a HEAD."""
         body = self.body
         headers = {
             "content-type": self.content_type,
             "x-content-type-options": "nosniff",
             "vary": "Accept, Accept-Encoding",
-            "cache-control": "no-store",  # every answer is of its moment; a proxy on the way would keep it
+            "cache-control": "no-store",  # an answer is valid for its moment only; a proxy would cache it
             **{name.lower(): value for name, value in self.headers.items()},
         }
         if len(body) >= _WORTH_PACKING and accepts_gzip(request.headers.get("accept-encoding", "")):

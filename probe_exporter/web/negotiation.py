@@ -16,7 +16,7 @@ _HEADERS: Final = 64
 def choose_format(accept: str) -> Format:
     """The text format with the highest quality in ``Accept``; text 0.0.4 where none of ours is asked for.
 
-    OpenMetrics is given only to those who ask for a version that we speak, as Prometheus does.
+    OpenMetrics is given only to those who ask for a version that we support, as Prometheus does.
     """
     best, quality = Format.TEXT, 0.0
     for media_type, parameters, weight in _choices(accept):
@@ -27,7 +27,7 @@ def choose_format(accept: str) -> Format:
 
 
 def wants_page(accept: str) -> bool:
-    """Return True if the client is a browser: it names HTML, and takes it no worse than text or JSON."""
+    """Return True if the client is a browser: it names HTML, with at least the quality of text and JSON."""
     weights = {media_type: weight for media_type, _, weight in _choices(accept)}
     plain = max(weights.get("text/plain", 0.0), weights.get("application/json", 0.0))
     return 0.0 < weights.get("text/html", 0.0) >= plain

@@ -10,7 +10,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 DRAIN_SECONDS: Final = 30.0
-"""From SIGTERM to the end at the latest."""
+"""Seconds from SIGTERM to the end of the process at the latest."""
 
 HOST: Final = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 _PATH: Final = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
@@ -26,7 +26,7 @@ class ExternalUrl:
 
     @classmethod
     def parse(cls, text: str) -> ExternalUrl:
-        """The parts of a URL. Raises ValueError, without a word of the URL: it may hold a password."""
+        """The parts of a URL. Raises ValueError, without any part of the URL: it may hold a password."""
         try:
             parts = urlsplit(text)
         except ValueError:

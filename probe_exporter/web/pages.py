@@ -61,7 +61,7 @@ def _environment() -> Environment:
 
 
 def prepare() -> None:
-    """Read all templates now: without a descriptor left nobody could later."""
+    """Read all templates now: later there may be no file descriptor left for it."""
     for name in ("fleet.html", "gateway.html", "text.html", "layout.html"):
         _environment().get_template(name)
     _source("style.css")
@@ -118,7 +118,7 @@ class Links:
 def fleet_page(
     fleet: Fleet, links: Links, choice: Choice | None = None, *, reload_failed: bool = False
 ) -> Answer:
-    """Return the fleet at a glance, the troubled first."""
+    """Return the overview of the fleet, gateways with problems first."""
     chosen = listing(tuple(fleet.sites.values()), choice or Choice())
     return _page("fleet.html", links, fleet=chosen, reload_failed=reload_failed, refresh=REFRESH_SECONDS)
 

@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final
 
 MOST_WAITING: Final = 32
-"""Passwords that wait for the thread; whoever comes then is told to come again."""
+"""Passwords that wait for the thread; a request beyond them is answered with 503."""
 
 _MOST_KNOWN: Final = 1024
 _NOBODY: Final = "$2b${cost:02d}$abcdefghijklmnopqrstuuzZ4lCyx7pXx0yEJm0LBVQmVJ5kCkbKa"
@@ -23,9 +23,9 @@ class TooManyGuessesError(Exception):
 
 
 class PasswordCheck:
-    """Checks passwords, and remembers verdicts so that bcrypt's price is paid once.
+    """Checks passwords, and caches verdicts so that each password costs one run of bcrypt.
 
-    Known passwords and guesses have places of their own: however many guesses there are, they push nobody out.
+    Known passwords and guesses are cached apart: however many guesses there are, they do not displace a known password.
     """
 
     def __init__(self) -> None:
@@ -42,7 +42,7 @@ class PasswordCheck:
         return bool(self._checks)
 
     def start(self) -> None:
-        """Have the thread ready: later there may be none to have."""
+        """Start the thread now: later the system may allow none."""
         self._thread.submit(int)
 
     def forget(self) -> None:
@@ -98,8 +98,9 @@ class PasswordCheck:
 def check(users: Mapping[str, bytes], user: str, password: str) -> bool:
     """Return True if this is the user's password.
 
-    A wrong one costs as much time as the dearest hash, whoever is named, so that time tells nothing about users:
-    after a hash of cost c come others of cost c, c+1 … up to the dearest, and 2^c + 2^c + 2^(c+1) + … is a power of 2.
+    A wrong one costs as much time as the most expensive hash, whoever is named, so that time tells nothing about users:
+    after a hash of cost c come others of cost c, c+1 … up to the most expensive one, and 2^c + 2^c + 2^(c+1) + … is a
+    power of 2.
     """
     dearest = max(map(cost, users.values()))
     stored = users.get(user)

@@ -33,7 +33,7 @@ class ProbeRunner:
 
     @property
     def draining(self) -> bool:
-        """Return True if the server is on its way out: no new probes."""
+        """Return True if the server is shutting down: no new probes."""
         return self._drain_until is not None
 
     def drain(self, seconds: float) -> None:

@@ -28,7 +28,7 @@ class Reloading:
     def __init__(self, read: Read) -> None:
         self._read = read
         self._thread = ThreadPoolExecutor(1, "reload")
-        self._thread.submit(int)  # the thread itself, as later there may be none to have
+        self._thread.submit(int)  # starts the thread: later the system may allow none
         self._reading: Future[Callable[[], None]] | None = None
         self._turn = asyncio.Lock()
         self._closed = False

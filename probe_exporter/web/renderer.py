@@ -1,4 +1,4 @@
-"""Answers about the whole fleet, rendered in one thread: at 5,000 gateways each would hold the event loop for long."""
+"""Answers about the whole fleet, rendered in one thread: at 5,000 gateways each would block the event loop."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Final
 from probe_exporter.web.messages import Answer, OverloadedError
 
 MOST_WAITING: Final = 32
-"""Renderings under way or in the queue; who wants a further one gets 503."""
+"""Renderings under way or in the queue; a request for a further one gets 503."""
 
 MOST_KEPT: Final = 32
 """Answers that are kept; above it the oldest go first."""
@@ -32,7 +32,7 @@ class Renderer:
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, "pages")
-        self._thread.submit(int)  # the thread itself, as later there may be none to have
+        self._thread.submit(int)  # starts the thread: later the system may allow none
         self._kept: dict[Hashable, _Kept] = {}
         self._under_way: dict[Hashable, asyncio.Future[Answer]] = {}
 
@@ -65,7 +65,7 @@ class Renderer:
             raise OverloadedError
         try:
             return asyncio.get_running_loop().run_in_executor(self._thread, lambda: render().packed_ahead())
-        except RuntimeError as error:  # closed: the server is on its way out
+        except RuntimeError as error:  # closed: the server is shutting down
             raise OverloadedError from error
 
     def _keep(self, key: Hashable, kept: _Kept) -> None:

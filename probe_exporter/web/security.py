@@ -52,7 +52,7 @@ class WebSecurity:
 
     @property
     def tls(self) -> bool:
-        """Return True if the port speaks TLS."""
+        """Return True if the port uses TLS."""
         return self._settings.tls is not None
 
     def current_context(self) -> ssl.SSLContext | None:
@@ -128,9 +128,10 @@ class WebSecurity:
             log.info("web configuration read again: %s", self._file.path)
 
     def _adopt(self, fresh: WebSettings) -> None:
-        """Put other settings in force. Raises ConfigurationError for what would open the port by an accident.
+        """Put other settings in force. Raises ConfigurationError for what would open the port by accident.
 
-        A file may be caught half written: what it protects must be taken away in words, or by a new start.
+        The file may be read while it is being written. So protection is removed only by an explicit value, or by a
+        restart.
         """
         old = self._settings
         if (fresh.tls and fresh.tls.client_auth) != (old.tls and old.tls.client_auth):

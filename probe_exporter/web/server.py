@@ -28,10 +28,10 @@ from probe_exporter.web.options import WebOptions
 from probe_exporter.web.security import WebSecurity
 
 _LAST_ANSWERS: Final = 1.0
-"""Seconds of the drain that are kept for answers on their way."""
+"""Seconds of the drain that are reserved for answers that are being sent."""
 
 _LOOK: Final = 0.05
-"""Seconds between two looks at what is still under way."""
+"""Seconds between two checks of what is still under way."""
 
 
 class Server:
@@ -69,7 +69,7 @@ class Server:
             self._security.close()
 
     def stop(self) -> None:
-        """End, from any thread; the second time without waiting for anybody."""
+        """End, from any thread; a second call does not wait for anybody."""
         if self._loop is None:
             self._stopping.set()
         else:
@@ -153,7 +153,7 @@ def protocol_config(app: App) -> uvicorn.Config:
         lifespan="off",
         interface="asgi3",
         log_config=None,
-        log_level=logging.ERROR,  # else a stranger could have a line logged for everything that is not HTTP
+        log_level=logging.ERROR,  # otherwise a stranger could fill the log with lines about requests that are not HTTP
         access_log=False,
         proxy_headers=False,
         server_header=False,

@@ -1,4 +1,4 @@
-"""The two things that systemd and a service tell each other: which sockets are open, and that it is ready."""
+"""The two interfaces of systemd to a service: sockets that it has opened, and the notice that the service is ready."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from probe_exporter.errors import ConfigurationError, Mistake
 log = logging.getLogger(__name__)
 
 FIRST_DESCRIPTOR: Final = 3
-"""systemd hands its sockets over from this descriptor on."""
+"""The number of the first descriptor that systemd passes."""
 
 
 def notify_ready() -> None:
-    """Tell systemd that the port answers, where it asked to be told (``Type=notify``)."""
+    """Notify systemd that the port answers, where the unit has ``Type=notify``."""
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address:
         return
@@ -26,7 +26,7 @@ def notify_ready() -> None:
         try:
             messenger.sendto(b"READY=1", address)
         except OSError as error:
-            log.warning("systemd cannot be told that the exporter is ready: %s", error)
+            log.warning("systemd cannot be notified that the exporter is ready: %s", error)
 
 
 def inherited_sockets() -> list[socket.socket]:

@@ -1,7 +1,7 @@
 """TLS, passwords and headers of the exporter's own port: a file in the format of Prometheus' exporter-toolkit.
 
-Of that format the README lists what is taken. One thing differs on purpose: an empty file is a mistake, as a power cut
-leaves one behind; a port that is open to all is asked for by ``{}``.
+The README lists the supported parts of that format. One thing differs on purpose: an empty file is a mistake, as a
+power cut leaves one behind; ``{}`` makes a port that is open to all.
 """
 
 from __future__ import annotations
@@ -241,7 +241,7 @@ class WebConfigFile:
     def _file_of(
         self, place: Place, given: dict[str, Value], key: str, why: str = "is missing"
     ) -> Path | None:
-        """The file that a key names, its state taken down before anybody reads it."""
+        """The file that a key names, its state recorded before it is read."""
         name = given.get(key)
         if not isinstance(name, str) or not name:
             self._notes.add(place.below(key), why)
@@ -257,7 +257,7 @@ class WebConfigFile:
         try:
             context.load_cert_chain(
                 certificate, key, password=""
-            )  # else OpenSSL would ask the terminal for it
+            )  # otherwise OpenSSL would ask for it on the terminal
         except ssl.SSLError as error:
             reason = (error.reason or "not a PEM file").replace("_", " ").lower()
             self._notes.add(place, f"cert_file and key_file cannot be used: {reason}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 FLOWING_WATTS: Final = 50.0
-"""Below this a flow is called idle: meters show a few watts of nothing."""
+"""Below this a flow is called idle: meters show a few watts where nothing flows."""
 
 DIRECTIONS: Final = {
     "solar": ("producing", "consuming"),
@@ -47,7 +47,7 @@ def kilowatt_hours(joules: float | None) -> str:
 
 
 def ago(seconds: float | None) -> str:
-    """Return an age in seconds as text; a clock that was set back makes none negative."""
+    """Return an age in seconds as text; none is negative, even after a clock was set back."""
     if seconds is None:
         return "never"
     age = max(0.0, seconds)

@@ -153,8 +153,8 @@ def test_the_bounds_are_those_of_the_code() -> None:
     )
     assert f"a TLS handshake within {accepting.HANDSHAKE_DEADLINE:g} s" in page
     assert f"{accepting.MAX_CONNECTIONS:,} connections" in page
-    assert f"one run a gateway, at most {MOST_RUNS:,}" in page
-    assert f"{MAX_ENDPOINT_SERIES:,} an endpoint, {MAX_GATEWAY_SERIES:,} a gateway" in page
+    assert f"one run for each gateway, at most {MOST_RUNS:,}" in page
+    assert f"{MAX_ENDPOINT_SERIES:,} for each endpoint, {MAX_GATEWAY_SERIES:,} for each gateway" in page
     assert f"| {MAX_TEXT} characters" in page
     assert f"answer | {MAX_HEAD >> 10} KiB" in page
 

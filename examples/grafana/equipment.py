@@ -59,12 +59,12 @@ BATTERIES = (
     ),
     Panel(
         "Charge cycles",
-        "How often each battery gave its whole capacity away, over its life.",
+        "The energy that each battery discharged over its life, divided by its capacity.",
         {"{{serial}}": f"{LIFETIME} / (powerwall_battery_full_pack_joules{{{SITE}}} > 0)"},
     ),
     Panel(
         "Round-trip efficiency",
-        "The part of the energy put in that came out again, over each battery's life.",
+        "The energy discharged divided by the energy charged, over each battery's life.",
         {"{{serial}}": f"{LIFETIME} / (powerwall_battery_charged_joules_total{{{SITE}}} > 0)"},
         "percentunit",
     ),
@@ -79,7 +79,7 @@ BATTERIES = (
     ),
     flags(
         "Ready for backup",
-        "Yes if the battery would carry the home through an outage.",
+        "Yes if the battery could supply the home in an outage.",
         {"{{serial}}": "powerwall_battery_backup_ready"},
         GOOD_BAD,
     ),
@@ -139,7 +139,7 @@ SOLAR_PANELS = (
 )
 
 TEDAPI = "Powerwall 3 with tedapi: in the exporter's configuration."
-NO_TEDAPI = "No data. A Powerwall 3 with tedapi: in the exporter's configuration tells it."
+NO_TEDAPI = "No data. A Powerwall 3 with tedapi: in the exporter's configuration reports it."
 
 POWERWALL_3 = (
     Panel(
@@ -246,7 +246,7 @@ QUALITY = (
 ALERTS = (
     Panel(
         "Active alerts",
-        "Of a Powerwall+'s solar inverter, and of a Powerwall 3 with tedapi: in the configuration. Some merely inform.",
+        "Of a Powerwall+'s solar inverter, and of a Powerwall 3 with tedapi: in the configuration. Some only inform.",
         {"{{source}} {{alert}}": f"powerwall_alert_active{{{SITE}}}"},
         words={"1": ("active", BAD)},
         **STATE,
@@ -337,7 +337,7 @@ GATEWAY = (
     ),
     flags(
         "Internet and Tesla",
-        "Whether Tesla and the internet were reached, by the site master and by interface.",
+        "Connections to Tesla and to the internet, by the site master and by interface.",
         {
             "site master to Tesla": "powerwall_sitemaster_connected",
             "{{name}} {{type}} to Tesla": "powerwall_network_tesla_connected",

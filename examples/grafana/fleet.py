@@ -1,4 +1,4 @@
-"""The dashboard *fleet*: every site at a glance, the troubled first, and how the exporter fares."""
+"""The dashboard *fleet*: an overview of all sites, problems first, and the state of the exporter."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def charge() -> str:
 
 
 def connected() -> str:
-    """Whether the grid is there, by site."""
+    """The state of the connection to the grid, by site."""
     return f"max by (instance) (powerwall_grid_connected{{{SITES}}})"
 
 
@@ -98,7 +98,7 @@ NOW = (
     ),
     Panel(
         "Stored",
-        "Energy in all batteries that tell theirs.",
+        "Energy in all batteries that report it.",
         {"Battery": f"sum(powerwall_remaining_joules{{{SITES}}}) / 3.6e6"},
         "kwatth",
         **TOTAL,
@@ -206,7 +206,7 @@ EXPORTER = (
     ),
     Panel(
         "Failed requests per second",
-        "By reason. rate_limited: something asks a gateway too often.",
+        "By reason. rate_limited: a gateway is polled too often.",
         {
             "{{reason}}": "sum by (reason) "
             "(rate(probe_exporter_gateway_request_failures_total[$__rate_interval]))"
@@ -216,7 +216,7 @@ EXPORTER = (
     ),
     Panel(
         "Logins",
-        "Over the time shown. One a session is normal; refused ones can lock an owner out.",
+        "Over the time shown. One login for each session is normal; refused ones can lock an owner out.",
         {
             "logins": "sum(increase(probe_exporter_logins_total[$__range]))",
             "failed": "sum(increase(probe_exporter_login_failures_total[$__range]))",
@@ -227,7 +227,7 @@ EXPORTER = (
     ),
     Panel(
         "Configuration",
-        "Whether the last reload succeeded. If it did not, the previous configuration stays in force.",
+        "The result of the last reload. If it failed, the previous configuration stays in force.",
         {"{{instance}}": f"probe_exporter_config_last_reload_successful {OURS}"},
         words={"1": ("in force", GOOD), "0": ("reload failed", BAD)},
         kind="stat",
@@ -271,7 +271,7 @@ def build() -> Board:
     board.filters("filter", "Filter")
     board.row("Now", NOW)
     link = f"/d/powerwall-site?var-site=${{__value.raw:percentencode}}&{SAME_CHOICE}&${{__url_time_range}}"
-    rows = "The troubled first. A site that fails shows no values: old values are not shown as new ones."
+    rows = "Problems first. A site that fails shows no values: old values are not shown as new ones."
     board.row("Sites", [table("Sites", rows, COLUMNS, link, height=10)])
     board.row("Over time", COURSE)
     board.row("Trouble", TROUBLE)

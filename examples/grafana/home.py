@@ -61,7 +61,7 @@ NOW = (
     ),
     Panel(
         "Charge",
-        "As Tesla's app shows it; of several gateways weighed by their capacity.",
+        "As Tesla's app shows it; of several gateways weighted by their capacity.",
         {"Battery": CHARGE},
         "percentunit",
         width=3,
@@ -69,7 +69,7 @@ NOW = (
     ),
     Panel(
         "Time left on battery",
-        "How long the batteries could carry the home alone, at its mean use of the last quarter of an hour.",
+        "The time for which the batteries can supply the home alone, at its mean use of the last quarter of an hour.",
         {"left": f"powerwall:home_backup_time_remaining:seconds{{{HOME}}}"},
         "s",
         width=3,
@@ -79,7 +79,7 @@ NOW = (
     ),
     Panel(
         "Grid",
-        "Whether the grid is there.",
+        "The state of the connection to the grid.",
         {"grid": f"powerwall:home_grid_connected{{{HOME}}}"},
         words={"1": ("on grid", GOOD), "0": ("off grid", BAD)},
         width=3,
@@ -140,7 +140,7 @@ TODAY = (
     ),
     Panel(
         "Energy by day",
-        "Thirty days by the home's own clock. Each bar stands in the day after its own.",
+        "Thirty days by the home's own clock. Each bar is drawn in the day after its own.",
         energies("yesterday"),
         "kwatth",
         daily=True,
@@ -148,7 +148,7 @@ TODAY = (
     ),
     Panel(
         "Cost by day",
-        "Thirty days, in the currency of the tariff. Each bar stands in the day after its own.",
+        "Thirty days, in the currency of the tariff. Each bar is drawn in the day after its own.",
         bill("yesterday"),
         daily=True,
         decimals=2,

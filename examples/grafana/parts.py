@@ -56,7 +56,7 @@ class Panel:
     alarm: bool = False
     """Any number above 0 is bad."""
     decimals: float | None = None
-    missing: str = "No data: this model does not tell it, or no probe succeeded."
+    missing: str = "No data: this model does not report it, or no probe succeeded."
     """The text in place of values where there are none."""
 
 

@@ -69,7 +69,7 @@ NOW = (
     ),
     Panel(
         "Time left on battery",
-        "How long the batteries could carry the home alone, at its mean use of the last quarter of an hour.",
+        "The time for which the batteries can supply the home alone, at its mean use of the last quarter of an hour.",
         {"left": f"{STORED} / on (instance) {MEAN_USE}"},
         "s",
         missing="No data. A Powerwall 3 needs capacity: in the configuration.",
@@ -194,7 +194,7 @@ ENERGY = (
     ),
     Panel(
         "Self-consumption",
-        "Of the last 24 hours: the part of the production that did not leave. What the battery sells is not the sun's.",
+        "Of the last 24 hours: the part of the production that did not leave. What the battery sells does not count.",
         {"ratio": f"powerwall:self_consumption:ratio1d{{{SITE}}}"},
         "percentunit",
         missing=RULES,
@@ -222,7 +222,7 @@ ENERGY = (
     ),
     Panel(
         "Energy by day",
-        "Thirty days by the home's own clock; each bar stands in the day after its own. Of all gateways of the home.",
+        "Thirty days by the home's own clock; each bar is drawn in the day after its own. Of all gateways of the home.",
         {
             "Solar": by_day("exported", "solar"),
             "Home": by_day("imported", "load"),
@@ -239,7 +239,7 @@ ENERGY = (
 OUTAGES = (
     Panel(
         "Outages in 30 days",
-        "From known samples alone.",
+        "Only from known samples.",
         {"Number": f"powerwall:outages:count30d{{{SITE}}}"},
         kind="stat",
         width=4,

@@ -23,7 +23,7 @@ _LEFTOVER: Final = 3600.0
 _PIECE: Final = 1 << 16
 
 _AT_ONCE: Final = 8
-"""Files that are written at a time: the disk takes longer to tell that one is safe than to write it."""
+"""Files that are written at a time: the disk takes longer to confirm that one is safe than to write it."""
 
 
 def read_regular(path: Path, most: int, remedy: str = "name a file") -> bytes:

@@ -139,7 +139,7 @@ class Fleet:
         """The logins at this gateway's first address; they are remembered whatever it is called."""
         address = gateway.addresses[0].text if gateway.addresses else gateway.name
         record = self._records.pop(address, None) or LoginRecord()
-        self._records[address] = record  # the most recently configured stand last
+        self._records[address] = record  # the most recently configured are last
         while len(self._records) > MOST_RECORDS:
             del self._records[next(iter(self._records))]
         return record

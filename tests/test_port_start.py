@@ -166,7 +166,7 @@ def test_an_address_that_is_not_up_may_be_up_at_the_next_start(tmp_path: Path) -
     ("arguments", "message"),
     [
         (["--web.listen-address=localhost"], "is not an address"),
-        (["--web.systemd-socket"], "systemd has handed no socket over"),
+        (["--web.systemd-socket"], "systemd has not passed a socket"),
         (["--web.systemd-socket", "--web.listen-address=:1"], "not both"),
         (["--web.external-url=mon.example.org/powerwall"], "must begin with http:// or https://"),
         (["--web.external-url=https://me:canary@mon.example.org/"], "must not hold a user or a password"),
@@ -231,7 +231,7 @@ def test_every_option_of_serve_has_its_variable(tmp_path: Path) -> None:
 def test_the_systemd_socket_has_a_variable_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PROBE_EXPORTER_WEB_SYSTEMD_SOCKET", "true")
     code, log = refused(tmp_path)
-    assert (code, "systemd has handed no socket over" in log) == (2, True)
+    assert (code, "systemd has not passed a socket" in log) == (2, True)
 
 
 AS_SYSTEMD = """

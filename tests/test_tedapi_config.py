@@ -231,7 +231,7 @@ def test_fetchcert_covers_both_addresses(tmp_path: Path) -> None:
             "tedapi_key_pending",
             True,
             1,
-            "home: TEDAPI: the gateway knows the key, but the key is not confirmed yet",
+            "home: TEDAPI: the gateway has the key, but the key is not confirmed yet",
         ),
         ("tedapi_key_unknown", True, 1, "home: TEDAPI: the key is not registered at this gateway"),
         ("tedapi_busy", False, 1, "home: TEDAPI: "),

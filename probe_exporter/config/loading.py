@@ -271,7 +271,7 @@ class _Loading:
             earlier = self._gateway_places.get(name)
             if earlier is not None:
                 self._mistakes.add(
-                    here, f"a gateway of this name stands in {earlier} already; rename or remove one"
+                    here, f"a gateway of this name is in {earlier} already; rename or remove one"
                 )
             else:
                 self._add_gateway(here, name, found)
@@ -307,7 +307,7 @@ class _Loading:
             )
 
     def _access_to(self, place: Place, name: str, found: dict[str, Any], also_here: bool) -> dict[str, Any]:
-        """Return the fields of GatewayConfig that its keys and, where they say nothing, its module's lead to."""
+        """Return the fields of GatewayConfig that its keys lead to, and where those are missing, its module's."""
         own = Declared(place, sections.take(Access, found), also_here)
         shared = self._shared.get(found.get("module", DEFAULT_MODULE), Declared(place, Access()))
         password = self._access.password(own, place, name)

@@ -1,8 +1,8 @@
 """The keys of a configuration file: every one, what it takes, its default, and a sentence on it.
 
-This is the one place that knows them. The values in force, what ``/config`` shows and the tables of
-docs/configuration.md derive from it. Each section is a dataclass (see ``sections.py``); a class that is in force as
-it was written, such as `Module`, is used as it stands.
+They are declared only here. The values in force, what ``/config`` shows and the tables of docs/configuration.md derive
+from it. Each section is a dataclass (see ``sections.py``); a class that is in force as it was written, such as
+`Module`, is used unchanged.
 """
 
 from __future__ import annotations
@@ -181,7 +181,7 @@ class Access:
     login_password_file: str | None = key(
         values.FILE_PATTERN,
         None,
-        "a file with the password and at most a newline behind it, such as a systemd credential",
+        "a file with the password and at most a newline after it, such as a systemd credential",
     )
     tls_cert_file: str | None = key(
         values.FILE_PATTERN, None, "the only certificate that the gateway may show; `fetchcert` saves it"
@@ -235,7 +235,7 @@ class GatewayConfig:
         values.TIME_ZONE,
         None,
         "the site's own time zone, such as `Europe/Berlin`",
-        otherwise="what the gateway tells",
+        otherwise="what the gateway reports",
     )
     capacity: float | None = key(
         values.ENERGY, None, "energy that fits into the batteries, such as `13.5kWh`, where none is measured"

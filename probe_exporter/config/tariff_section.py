@@ -24,7 +24,7 @@ _REQUIRED: Final = ("currency", "timezone", "import")
 _CONDITIONS: Final = ("hours", "days", "months", "dates")
 
 Problem = tuple[tuple[str | int, ...], str]
-"""Where below ``tariffs.<name>:`` a mistake stands, and what it is."""
+"""The place of a mistake below ``tariffs.<name>:``, and its text."""
 
 
 def _typed(reader: Callable[[str], object]) -> Callable[[object], str]:
@@ -210,7 +210,7 @@ def _condition_problems(direction: str, prices: list[WrittenPrice], zone: str | 
     last = len(prices) - 1
     for condition in _CONDITIONS:
         if getattr(prices[last], condition) is not None:
-            problem = "the last price must have no condition; add one for the rest of the time behind it"
+            problem = "the last price must have no condition; add one after it for the rest of the time"
             yield (direction, last, condition), problem
     entries = tuple(one.entry() for one in prices)
     for index in never_applying(entries, conditions.time_zone(zone or "UTC")):

@@ -98,7 +98,7 @@ class TedapiConfig:
 
 @dataclass(frozen=True, slots=True)
 class TedapiPart:
-    """The key of a gateway under which the section stands."""
+    """The key of a gateway that has the section."""
 
     tedapi: TedapiKeys | None = key(
         nested(TedapiKeys), None, "the newer interface: Powerwall 3 in full, vitals of the others"

@@ -103,7 +103,7 @@ def read_yaml(text: str, file: str, variables: Variables | None = None) -> Docum
 
 
 def line_of(value: Value, path: Path) -> int | None:
-    """Return the line of what stands at ``path``, or of the nearest thing above it that exists."""
+    """Return the line of the value at ``path``, or of the nearest value above it that exists."""
     line = None
     for step in path:
         below = _child(value, step)
@@ -122,7 +122,7 @@ def _child(value: Value, step: str | int) -> tuple[int, Value] | None:
 
 
 def value_at(value: Value, path: Path) -> Value | None:
-    """Return what stands at ``path``, or None."""
+    """Return the value at ``path``, or None."""
     for step in path:
         below = _child(value, step)
         if below is None:
@@ -363,7 +363,7 @@ def _syntax_mistake(error: yaml.YAMLError, file: str, lines: list[str]) -> Mista
 
 
 def _ends_in_backslash(error: yaml.MarkedYAMLError, lines: list[str]) -> bool:
-    """Return True if a quote was not closed because a backslash stands before it."""
+    """Return True if a quote was not closed because a backslash is before it."""
     return "quoted scalar" in (error.context or "") and '\\"' in _text_of(lines, error.context_mark)
 
 

@@ -1,4 +1,4 @@
-"""The kinds of values that may stand in a configuration: how each is read from the text that was typed, and shown.
+"""The kinds of values in a configuration: how each is read from the text that was typed, and shown.
 
 Problems are worded without the offending value, which might be a password: say what is wrong and what to write.
 Every reader raises ``voluptuous.Invalid``. Durations become seconds, energies joules, passwords ``Secret``.
@@ -134,7 +134,7 @@ def joules(value: object) -> float:
 
 
 def time_zone(value: object) -> str:
-    """Return the name of a time zone that this system or the package tzdata knows."""
+    """Return the name of a time zone that this system or the package tzdata has."""
     typed = text(value)
     try:
         zoneinfo.ZoneInfo(typed)
@@ -176,7 +176,7 @@ def address(value: object) -> Address:
     """Return ``host``, ``host:port``, ``[v6]`` or ``[v6]:port``; the port is 443 where left out."""
     typed = text(value)
     if "/" in typed or "@" in typed:
-        raise vol.Invalid("must be host or host:port alone; take out https://, user and path")
+        raise vol.Invalid("must be only host or host:port; take out https://, user and path")
     host, port = _host_and_port(typed)
     if not host or not _is_host(host):
         raise vol.Invalid("is not an address; write host, host:port or [IPv6]:port")
@@ -279,7 +279,7 @@ def name(value: str) -> str:
         )
     if not value.strip("."):
         raise HiddenKeyError(
-            "a name must not be dots alone: it is part of a URL, where dots have another meaning"
+            "a name must not consist of dots only: it is part of a URL, where dots have another meaning"
         )
     return value
 

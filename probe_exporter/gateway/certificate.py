@@ -32,6 +32,6 @@ def read_certificate(der: bytes) -> Certificate | None:
 
 
 def is_gateway(der: bytes) -> bool:
-    """Return True if a certificate looks like that of a Tesla gateway: Tesla's organization stands in its subject."""
+    """Return True if a certificate looks like that of a Tesla gateway: its subject has Tesla's organization."""
     certificate = read_certificate(der)
     return certificate is not None and "O=Tesla" in certificate.subject.split(",")

@@ -20,7 +20,7 @@ SHOWN: Final[dict[Tier, float]] = {"fast": 30.0, "medium": 300.0, "slow": 1800.0
 """Seconds up to which the reading of an endpoint is shown."""
 
 SLOW_PER_PROBE = 2
-"""How many slow endpoints one probe asks at most, the first probe excepted."""
+"""The most slow endpoints that one probe asks, except the first probe."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from probe_exporter.errors import ConnectError
 
 
 class _LookUp:
-    """A look-up in a thread of its own, which may outlast whoever waits for it."""
+    """A look-up in a thread of its own, which may outlast the thread that waits for it."""
 
     def __init__(self, host: str, port: int) -> None:
         self._where = (host, port)

@@ -150,7 +150,7 @@ class Schedule:
     def note(
         self, endpoint: Endpoint, error: GatewayError | None, duration: float | None, now: float
     ) -> None:
-        """Remember what became of a request. ``duration`` in seconds; None where nothing was sent."""
+        """Remember the outcome of a request. ``duration`` in seconds; None where nothing was sent."""
         entry = self.entries[endpoint.name]
         entry.error = error
         if duration is None:
@@ -166,7 +166,7 @@ class Schedule:
         entry.rest_until = now + self._rest(entry, error, now)
 
     def forget(self, endpoint: Endpoint) -> None:
-        """Forget what became of an endpoint that is not needed any more."""
+        """Forget the last outcome of an endpoint that is not needed any more."""
         self.entries[endpoint.name] = Entry(endpoint)
 
     def _rest(self, entry: Entry, error: GatewayError | None, now: float) -> float:

@@ -69,9 +69,9 @@ class _State(Enum):
     CHUNK_SIZE = auto()
     """The line before a chunk."""
     CHUNK = auto()
-    """A chunk, or the CRLF behind it."""
+    """A chunk, or the CRLF after it."""
     TRAILERS = auto()
-    """The lines behind the last chunk, up to an empty one."""
+    """The lines after the last chunk, up to an empty one."""
     UNTIL_CLOSE = auto()
     """A body that ends with the connection."""
     DONE = auto()
@@ -96,7 +96,7 @@ class AnswerReader:
     - Lines that do not end in CRLF, control characters, folded headers, names that are not tokens.
     - Content-Length that is not a number or is repeated with another value; Content-Length beside
       Transfer-Encoding; a Transfer-Encoding other than ``chunked``, or in HTTP/1.0.
-    - A 200 with a Content-Encoding that was not allowed; a gzip body that is damaged or has anything behind it.
+    - A 200 with a Content-Encoding that was not allowed; a gzip body that is damaged or is followed by anything.
     - A body over `MAX_BODY`; heads, lines of chunk sizes and trailers over `MAX_HEAD` together.
 
     ConnectError is raised where the connection closes before the answer is whole.
@@ -330,5 +330,5 @@ def _gunzip(body: bytes) -> bytes:
     if len(unpacked) > MAX_BODY:
         raise DecodeError(f"the answer is longer than {MAX_BODY} bytes when it is unpacked")
     if not unpacker.eof or unpacker.unused_data:
-        raise DecodeError("the answer's gzip body is cut short, or something stands behind it")
+        raise DecodeError("the answer's gzip body is cut short, or other data follow it")
     return unpacked

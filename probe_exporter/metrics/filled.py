@@ -11,7 +11,7 @@ from prometheus_client import Metric
 from prometheus_client.samples import Sample
 
 Values = Mapping[tuple[str, ...], float]
-"""Values by label values, which stand in the order of the family's label names."""
+"""Values by label values, in the order of the family's label names."""
 
 
 MAX_STARTS: Final = 64

@@ -1,7 +1,7 @@
 """The catalogue in groups: families that stand together, come from one endpoint and are made of the same readings.
 
-A group is the unit that is filled. What is made of readings that are asked once a minute or less is filled and written
-once, when they arrive, and kept as text until one of them is another.
+A group is the unit that is filled. A group of readings that are asked once a minute or less is filled and written once,
+when they arrive. Its text is cached until one of these readings changes.
 """
 
 from __future__ import annotations

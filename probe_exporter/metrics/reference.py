@@ -54,7 +54,7 @@ that relabelling or HTTP SD bring. `probe_exporter metrics --format json` has th
 - `powerwall_instant_average_amps` equals `powerwall_instant_total_amps` in every recording. For the load both are power
   divided by voltage, where the voltage of a synchrometer is the mean of the phases times √3: no meter would show that
   current. For the site a synchrometer adds the currents of its transformers up, without their signs.
-- A Powerwall 3 tells no uptime, so that a first total of 0 is held back for ten minutes. Two may truly be 0, what
+- A Powerwall 3 does not report its uptime, so a first total of 0 is held back for ten minutes. Two may truly be 0, what
   the load exported and what solar imported: `powerwall_readings_held_back` is then 2 after the first start, and its
   alert is pending.
 - A new pack has some 14.4 kWh where 13.5 kWh are nominal: a health above 1 is normal.

@@ -24,7 +24,7 @@ OWNER_API = "Powerwall 2 and Powerwall+; not Powerwall 3"
 
 @dataclass(frozen=True)
 class Source(Generic[Reading]):
-    """An endpoint, and where its reading stands. ``age`` is the sentence that ends every help.
+    """An endpoint, and the place of its reading. ``age`` is the sentence that ends every help.
 
     ``also`` are the attributes of `Readings` that ``reading`` looks at beside that of the endpoint.
     """

@@ -32,7 +32,7 @@ SITE_FAMILIES: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
         (),
     ),
 )
-"""Name, help and labels of what the configuration says of a site. All are gauges."""
+"""Name, help and labels of what the configuration has of a site. All are gauges."""
 
 TARIFF_FAMILIES: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
     ("powerwall_tariff_info", "The tariff of this gateway.", ("tariff", "currency")),
@@ -58,7 +58,7 @@ TARIFF_FAMILIES: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
         (),
     ),
 )
-"""Name, help and labels of what the tariff says. All are gauges."""
+"""Name, help and labels of the values of the tariff. All are gauges."""
 
 
 def site_metrics(

@@ -1,4 +1,4 @@
-"""Metrics of the packs of a Powerwall 3, and of what TEDAPI says of every battery."""
+"""Metrics of the packs of a Powerwall 3, and of what TEDAPI reports of every battery."""
 
 from __future__ import annotations
 

@@ -229,7 +229,7 @@ def _failure(site: Site, snapshot: _Snapshot) -> tuple[str, str]:
     if snapshot.failing is not None:
         return snapshot.failing.reason, f"{snapshot.failing_endpoint}: {snapshot.failing}"
     if snapshot.fresh.intersection(SITE_MASTER):
-        return DecodeError.reason, "no core endpoint gave anything usable"
+        return DecodeError.reason, "no core endpoint gave a usable answer"
     return DeadlineError.reason, "no core endpoint answered before the client's time was over"
 
 

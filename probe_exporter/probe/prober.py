@@ -51,7 +51,7 @@ class Prober:
         return self.leave(site, waiter)
 
     def cached(self, site: Site, module: Module) -> ProbeResult | None:
-        """Return an answer younger than the module's ``min_interval``, its ages grown since; None where none is."""
+        """Return a cached answer younger than the module's ``min_interval``, with its present ages, or None."""
         if module.min_interval <= 0.0:
             return None
         at, result = site.memory.cached.get(module, (0.0, None))

@@ -57,7 +57,7 @@ _COUNTERS: Final = {
 class Run:
     """Reads one gateway for those who wait. It is the demand of a fetch, and lives as long as that one.
 
-    What clients see is guarded by the lock of the gateway's memory, except the steps that are told.
+    What clients see is guarded by the lock of the gateway's memory, except the steps that are logged.
     """
 
     def __init__(self, site: Site, clock: Clock) -> None:
@@ -137,7 +137,7 @@ class Run:
 
     @staticmethod
     def _finish(waiter: Waiter) -> None:
-        """Let a client know, once, that all it waits for is there."""
+        """Notify a client, once, that all it waits for is there."""
         if not waiter.wants and not waiter.tedapi and not waiter.done:
             waiter.done = True
             waiter.notify()
@@ -308,7 +308,7 @@ class Run:
         return Kept(kept.endpoint, kept.reading, kept.at, kept.read_at, held)
 
     def _judge_again(self) -> None:
-        """Zeros that came before the gateway told its uptime may be true ones."""
+        """Zeros that came before the gateway reported its uptime may be true ones."""
         for name, kept in self._memory.kept.items():
             if kept.held:
                 self._memory.kept[name] = self._judged(kept)

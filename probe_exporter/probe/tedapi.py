@@ -106,7 +106,7 @@ class TedapiSide:
             self._open.discard(name)
 
     def fill(self, readings: Readings, age_limit: float | None = None) -> None:
-        """Put what is known into the readings; with ``age_limit`` only what is younger, in seconds."""
+        """Put what is known into the readings; with ``age_limit``, in seconds, only what is newer."""
         now = self._clock.monotonic()
         followers: list[Components] = []
         for name, asked in self._run.answers().items():
@@ -147,7 +147,7 @@ class TedapiSide:
     def counts(self, told_by_owner: bool) -> bool:
         """Return True if its energy makes a probe a success.
 
-        That is where no password is configured, or the owner interface does not tell.
+        That is where no password is configured, or the owner interface does not report it.
         """
         return (not self._logs_in or not told_by_owner) and self.tells_of_energy()
 

@@ -32,7 +32,7 @@ CHECK_STATES = ("pass", "fail", "not_run", "running", "scheduled")
 _WATT_HOUR: Final = 3600.0
 _NO_LIMIT: Final = 1e9
 SITE_MASTER_RUNS: Final = "site controller running"
-"""Stands in the message of a check that is refused because the site master runs."""
+"""Part of the message of a check that is refused because the site master runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Battery:
     """A battery block. A disabled one has no measurements.
 
     ``power`` is + while discharging, on the AC side; ``current`` is on the DC side and + while charging.
-    ``disabled_reasons`` is None where the gateway does not say.
+    ``disabled_reasons`` is None where the gateway does not report it.
     """
 
     serial: str

@@ -184,7 +184,7 @@ _FORMS = {
 }
 
 ATTRIBUTES: dict[str, str] = {endpoint: form.attribute for endpoint, form in _FORMS.items()}
-"""The attribute of `Readings` that holds what an endpoint said."""
+"""The attribute of `Readings` that holds the reading of an endpoint."""
 
 
 def read(endpoint: str, document: object, read_at: float) -> Reading:

@@ -44,8 +44,8 @@ _NANOSECONDS: Final = 1e9
 class Measurements:
     """The measurements of the sum of a category, or of one meter.
 
-    W, var, VA, Hz, J, V, A; ``frequency`` is None where the meter does not measure it (the gateway says 0), and a
-    current where it says 0 beside more than 100 VA. ``communicated`` is when the meter last answered.
+    W, var, VA, Hz, J, V, A; ``frequency`` is None where the meter does not measure it (the gateway reports 0), and a
+    current where it reports 0 beside more than 100 VA. ``communicated`` is when the meter last answered.
     """
 
     power: float | None = None
@@ -243,7 +243,8 @@ def _phases(
 ) -> PhaseValues:
     """The values by phase under ``keys``; 0 for a ``silent`` one that has no value.
 
-    None at all where ``time``, that of their measurement, is in the year 1: never. Firmware of 2018 does not say when.
+    None at all where ``time``, that of their measurement, is in the year 1: never. Firmware of 2018 does not report
+    that time.
     """
     if readings.never(time):
         return ()
@@ -264,7 +265,7 @@ def _currents(
     powers: dict[str, float],
     reactive_powers: dict[str, float],
 ) -> PhaseValues:
-    """Currents of the ``connected`` phases: the gateway also says 0 for others, and a Neurio measures none at all."""
+    """Currents of the ``connected`` phases: the gateway also reports 0 for others, and a Neurio measures none."""
     if readings.never(_POWER_TIME):
         return ()
     currents = []

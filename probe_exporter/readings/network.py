@@ -37,7 +37,7 @@ class Networks:
 
 
 def parse_networks(payload: Payload, read_at: float) -> Networks:
-    """Firmware 1.x says ``name`` and ``connected``, and nothing of types, states or signals."""
+    """Firmware 1.x has ``name`` and ``connected``, and neither types nor states nor signals."""
     return Networks(tuple(_network(element) for element in payload.elements() if element.is_object))
 
 

@@ -61,7 +61,7 @@ _ENDPOINT_TEXTS: Final[dict[str, dict[str, tuple[re.Pattern[str], ...]]]] = {
     "powerwalls": {"name": (_CHECK,)},
     "troubleshooting/problems": {"problems": (_NAME,)},
 }
-"""Fields that are harmless at one endpoint and would tell where somebody lives, or a name, at another."""
+"""Fields that are harmless at one endpoint and would show where somebody lives, or a name, at another."""
 
 _NETWORKS: Final = re.compile(r"[a-z]+_tesla_internal_default|default_[a-z]+|connman_[a-z]+")
 """Names of networks that every gateway has; all others belong to somebody."""

@@ -1,6 +1,6 @@
 """The configuration of the site by its installer: ratings, grid code, name, solar inverters, generators.
 
-The gateway says kWh and kW here; values are in J, W, V, A and Hz.
+The gateway uses kWh and kW here; values are in J, W, V, A and Hz.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _UNLIMITED: Final = 1e9
 
 @dataclass(frozen=True, slots=True)
 class SiteInfo:
-    """Ratings and the grid code with its attributes; texts are "" where the gateway does not say.
+    """Ratings and the grid code with its attributes; texts are "" where the gateway has none.
 
     Limits of the site meter are None where there is none.
     """
@@ -55,7 +55,7 @@ def parse_site_info(payload: Payload, read_at: float) -> SiteInfo:
         grid = payload
     return SiteInfo(
         nominal_energy=payload.number("nominal_system_energy_kWh", _KILOWATT_HOUR),
-        max_energy=payload.number("max_system_energy_kWh", _KILOWATT_HOUR) or None,  # 0 in 1.4x: not said
+        max_energy=payload.number("max_system_energy_kWh", _KILOWATT_HOUR) or None,  # 0 in 1.4x: not reported
         nominal_power=payload.number("nominal_system_power_kW", _KILOWATT),
         max_power=payload.number("max_system_power_kW", _KILOWATT) or None,
         meter_max_power=_limit(payload, "max_site_meter_power_kW"),
@@ -89,7 +89,7 @@ def _measured(payload: Payload, key: str) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class SiteName:
-    """The name that the owner gave the site, and its time zone; "" where not said."""
+    """The name that the owner gave the site, and its time zone; "" where not reported."""
 
     name: str
     timezone: str

@@ -25,7 +25,7 @@ _STRAY: Final = 20.0
 """Volts that an input without panels may show: 0 by day, up to 16 by night (26.10.3, inputs E and F)."""
 
 _FLOWING: Final = 0.05
-"""Amperes that tell a current from noise: an idle string says −3.6e-16."""
+"""Amperes that distinguish a current from noise: an idle string reports −3.6e-16."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class HybridString:
 
     @property
     def power(self) -> float | None:
-        """W; on 26.10.3 the sum of the strings came within 0.2 % of what the inverter says."""
+        """W; on 26.10.3 the sum of the strings came within 0.2 % of what the inverter reports."""
         return None if self.current is None else self.voltage * self.current
 
 
@@ -105,7 +105,7 @@ class DeviceAlert:
 class Components:
     """A Powerwall 3, by the ``serial`` in the DIN that was asked. Counts are of its own packs.
 
-    ``unnamed`` is the one pack of a unit whose boards tell no serial.
+    ``unnamed`` is the one pack of a unit whose boards report no serial.
     """
 
     serial: str
@@ -167,7 +167,7 @@ def _either(first: float | None, second: float | None) -> float | None:
 
 
 def _strings(signals: Signals) -> Iterator[HybridString]:
-    """Inputs with panels. The state does not tell: unused inputs say ``Pv_Active`` too (three sites)."""
+    """Inputs with panels. Their state does not show it: unused inputs report ``Pv_Active`` too (three sites)."""
     for name in _STRINGS:
         voltage = signals.number(f"PCH_PvVoltage{name}")
         current = signals.number(f"PCH_PvCurrent{name}")

@@ -49,7 +49,7 @@ class ConfiguredMeter:
 
 @dataclass(frozen=True, slots=True)
 class SiteConfig:
-    """The configuration. Texts are "" where not said; ratios of the whole pack; J, W, Unix seconds.
+    """The configuration. Texts are "" where not reported; ratios of the whole pack; J, W, Unix seconds.
 
     ``blocks`` and ``wall_connectors`` are None where the file has no such list.
     """

@@ -116,7 +116,7 @@ class Controller:
 
     @property
     def charge(self) -> float | None:
-        """State of charge as a ratio of the whole pack; on 26.10.3 exactly what the owner interface says."""
+        """State of charge as a ratio of the whole pack; on 26.10.3 exactly the value of the owner interface."""
         if self.remaining_energy is None or not self.full_energy:
             return None
         return self.remaining_energy / self.full_energy
@@ -165,7 +165,7 @@ def parse_controller(payload: Payload, read_at: float) -> Controller:
 
 
 def _flows(control: Payload) -> Iterator[tuple[str, float]]:
-    """The flows that the owner interface knows; others (GENERATOR, CONDUCTOR) are mostly 0."""
+    """The flows that the owner interface has; others (GENERATOR, CONDUCTOR) are mostly 0."""
     for element in control.child("meterAggregates").elements():
         category = _FLOWS.get(element.text("location") or "")
         watts = element.number("realPowerW")

@@ -19,7 +19,7 @@ from probe_exporter.readings.tedapi_signals import serial_of
 class NamedPack:
     """A pack. ``serial`` is that of the Powerwall 3 for the pack inside it, its own for an expansion.
 
-    ``inverter`` is the serial of the Powerwall 3 that it belongs to, ``board`` what its own board says.
+    ``inverter`` is the serial of the Powerwall 3 that it belongs to, ``board`` what its own board reports.
     """
 
     serial: str

@@ -31,7 +31,7 @@ class SystemInfo:
 
 
 def parse_system_info(payload: Payload, read_at: float) -> SystemInfo:
-    """The version has a part of the git hash behind a blank (``26.10.3 4f924de8``), as the owner interface says it."""
+    """The version has a part of the git hash behind a blank (``26.10.3 4f924de8``), as in the owner interface."""
     version = payload.text("version") or None
     update = payload.child("update")
     state = _UPDATE_WORDS.get(int(update.number("status") or 0))

@@ -28,7 +28,7 @@ BUSY = refusal(503, "current config mode is busy", "Service Unavailable")
 
 
 def answers(answer: SimulatedAnswer) -> Play:
-    """A fault that says ``answer`` instead of the right one."""
+    """A fault that sends ``answer`` instead of the right one."""
 
     def play(_exchange: FaultyExchange) -> Steps:
         yield from plain(answer)

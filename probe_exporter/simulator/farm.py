@@ -136,7 +136,7 @@ def write_config(
 
 
 def _tedapi_section(tedapi: Tedapi, index: int, path: Path) -> dict[str, Any]:
-    """Both ways in turn: the password of the gateway's own Wi-Fi, and a key, whose file stands beside ``path``."""
+    """Both ways in turn: the password of the gateway's own Wi-Fi, and a key, whose file is beside ``path``."""
     if not index % 2:
         return {"gateway_password": tedapi.password}
     file = path.with_name(f"{path.stem}-key-{index + 1}.pem")

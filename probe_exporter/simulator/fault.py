@@ -35,7 +35,7 @@ class Fault:
     location: str = "https://gateway.invalid/api/login/Basic"
     """Where a redirect points; ``http:`` at the same gateway for one without TLS."""
     count: int = 60_000
-    """How many batteries."""
+    """The number of batteries."""
 
 
 @dataclass(frozen=True, slots=True)

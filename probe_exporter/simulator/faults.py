@@ -115,7 +115,7 @@ class _Active:
     strikes: int = 0
 
     def due(self) -> bool:
-        """Count one opportunity, and say whether to take it."""
+        """Count one opportunity. Return True if it is to be taken."""
         times = self.kind.times if self.fault.times is None else self.fault.times
         self.seen += 1
         if self.seen <= self.fault.after or (times is not None and self.strikes >= times):

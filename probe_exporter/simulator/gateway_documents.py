@@ -10,7 +10,7 @@ from probe_exporter.simulator.moment import Moment, duration
 
 
 def status(moment: Moment) -> dict[str, Any]:
-    """``status``. The offset +0800 is a constant of the firmware, wherever the gateway stands."""
+    """``status``. The offset +0800 is a constant of the firmware, whatever the site of the gateway."""
     started = datetime.fromtimestamp(moment.started, timezone(timedelta(hours=8)))
     return {
         "din": moment.din,

@@ -22,7 +22,7 @@ class Ending(Enum):
     CLOSE = "close"
     """In order: what was written arrives, then TLS and TCP are closed."""
     CUT = "cut"
-    """TCP is closed without TLS being told, as when a process dies."""
+    """TCP is closed without a close_notify of TLS, as when a process dies."""
     RESET = "reset"
     """TCP reset."""
     HANG = "hang"
@@ -49,7 +49,7 @@ class ClientRequest:
 
     @property
     def endpoint(self) -> str:
-        """The path below ``/api/``, or the whole path where it lies elsewhere. The query stays out."""
+        """The path below ``/api/``, or the whole path where it is elsewhere. The query stays out."""
         path = self.path.partition("?")[0]
         return path[5:] if path.startswith("/api/") else path
 

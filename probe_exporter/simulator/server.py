@@ -152,7 +152,7 @@ class SimulatedGateway:
             self._loop.run(self._drop())
 
     def _apply_faults(self) -> None:
-        """Refuse, swallow or accept connections as the faults now in force say."""
+        """Refuse, swallow or accept connections, by the faults now in force."""
         if self._loop is None or self._listener is None:
             return
         if self._loop.here:

@@ -62,7 +62,7 @@ class TedapiSource(Protocol):
 
     @property
     def dins(self) -> tuple[str, ...]:
-        """The DIN of the leader, and behind it those of its followers."""
+        """The DIN of the leader, then those of its followers."""
         ...
 
     def document(self, kind: str, din: str, variables: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -150,7 +150,7 @@ class Tedapi:
     private_key: rsa.RSAPrivateKey | None = None
     """A key that was made here and is registered; None where nobody asked for one."""
     asked: list[str] = field(default_factory=list)
-    """The documents that were asked, ``config`` and so on, with ``/`` and the DIN behind it for a follower."""
+    """The documents that were asked, ``config`` and so on, followed by ``/`` and the DIN for a follower."""
 
     def register(self, key: rsa.RSAPublicKey, state: Key = "verified") -> None:
         """Register a public key, as its owner does with Tesla; ``verified`` once a Powerwall was switched."""

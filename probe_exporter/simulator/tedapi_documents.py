@@ -40,7 +40,7 @@ class Unit:
 
 
 def units(moment: Moment) -> list[Unit]:
-    """The leader, and behind it the followers: three packs each, as far as there are any."""
+    """The leader, then the followers: three packs each, as far as there are any."""
     packs = moment.site.packs
     groups = [packs[start : start + _PER_UNIT] for start in range(0, len(packs), _PER_UNIT)]
     part, serial = moment.profile.gateway_part, int(moment.serial.removeprefix("TG"))

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from probe_exporter.tariffs.conditions import DAY_MINUTES, WHOLE_DAY, Span
 
 HORIZON_DAYS: Final = 400
-"""How far ahead the next change is looked for: a year, and a billing month."""
+"""The time in which the next change is searched: a year, and a billing month."""
 
 EVERY_DAY: Final = frozenset(range(7))
 EVERY_MONTH: Final = frozenset(range(1, 13))

@@ -67,7 +67,7 @@ def refusal(words: str) -> GatewayError:
     said = clean(words) or "no reason given"
     if _NOT_CONFIRMED in said:
         return KeyPendingError(
-            "the gateway knows the key, but the key is not confirmed yet: switch one Powerwall off for 15 s and on "
+            "the gateway has the key, but the key is not confirmed yet: switch one Powerwall off for 15 s and on "
             f"again, within ten minutes of registering the key (the gateway's words: {said})"
         )
     return QueryRefusedError(f"the gateway refuses the message: {said}")

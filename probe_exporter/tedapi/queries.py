@@ -1,7 +1,7 @@
 """Tesla's query texts with their signatures, read from a file: they are not part of this project.
 
-The package pypowerwall brings the file ``V2024_06.json``; it is read as data, and nothing of that package is
-imported. Only the two texts that this release knows are taken, whatever else a file holds.
+The package pypowerwall brings the file ``V2024_06.json``; it is read as data, and nothing of that package is imported.
+Only the two texts that this release has hashes of are taken, whatever else a file holds.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def load_queries(path: Path) -> Queries:
     """The two queries in a file.
 
     Raises OSError where it cannot be read, and ValueError, with a sentence that says what to do, where it does not
-    hold the texts that this release knows.
+    hold the texts of this release.
     """
     remedy = f"use {Path(_FILE).name} of pypowerwall 0.22 or 0.23, which `{INSTALL}` brings"
     try:
@@ -82,5 +82,5 @@ def _query(document: object, question: Question, remedy: str) -> Query:
     except ValueError:
         raise ValueError(f"the signature of its query {name} is not hexadecimal; {remedy}") from None
     if hashlib.sha256(signature + text).hexdigest() != DIGESTS[question]:
-        raise ValueError(f"its query {name} is not the one that this release knows; {remedy}")
+        raise ValueError(f"its query {name} is not the one of this release; {remedy}")
     return Query(text, signature)

@@ -43,7 +43,7 @@ class ExternalUrl:
 
 
 def path_prefix(text: str) -> str:
-    """A path that stands before all others: ``/powerwall``, or nothing for ``/``. Raises ValueError."""
+    """A path that is put before all others: ``/powerwall``, or nothing for ``/``. Raises ValueError."""
     path = f"/{text.strip('/')}".rstrip("/")
     if not _PATH.fullmatch(path) or {".", ".."} & set(path.split("/")):
         raise ValueError("must have a path of letters, digits and . _ ~ - between single slashes")

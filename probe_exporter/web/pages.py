@@ -109,7 +109,7 @@ def style_sheet() -> Answer:
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """The targets of a page's links. ``root`` stands before every path, and is empty without a proxy's path."""
+    """The targets of a page's links. ``root`` is put before every path, and is empty without a proxy's path."""
 
     root: str
     metrics_path: str
@@ -144,14 +144,14 @@ def gateway_page(site: Site, links: Links) -> Answer:
 
 def configuration_page(text: str, links: Links) -> Answer:
     """Return the configuration in force, for a browser."""
-    explanation = "In force now, secrets and e-mail addresses as <secret>. Programs get the text alone."
+    explanation = "In force now, secrets and e-mail addresses as <secret>. Programs get only the text."
     return _page("text.html", links, title="Configuration", text=text, explanation=explanation, refresh=None)
 
 
 def discovery_page(groups: Answer, links: Links) -> Answer:
     """Return the answer to Prometheus' service discovery, for a browser."""
     text = json.dumps(json.loads(groups.body), indent=2, ensure_ascii=False)
-    explanation = "What Prometheus discovers here (HTTP SD). Programs get the JSON alone."
+    explanation = "What Prometheus discovers here (HTTP SD). Programs get only the JSON."
     return _page("text.html", links, title="Discovery", text=text, explanation=explanation, refresh=None)
 
 
@@ -193,7 +193,7 @@ def _flow(name: str, title: str, power: float) -> Flow:
 
 
 def _facts(shown: Readings) -> list[tuple[str, str]]:
-    """Return what stands below the picture, of what is known: each with its name."""
+    """Return the facts below the picture that are known, each with its name."""
     operation, system, controller = shown.operation, shown.system_status, shown.tedapi_controller
     config = shown.tedapi_config
     reserve = (

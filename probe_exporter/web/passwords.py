@@ -51,7 +51,7 @@ class PasswordCheck:
         self._wrong.clear()
 
     def close(self) -> None:
-        """Check no more; whoever waits gets TooManyGuessesError."""
+        """Check no more; those who wait get TooManyGuessesError."""
         self._closed = True
         self._thread.shutdown(wait=False, cancel_futures=True)
 
@@ -98,9 +98,9 @@ class PasswordCheck:
 def check(users: Mapping[str, bytes], user: str, password: str) -> bool:
     """Return True if this is the user's password.
 
-    A wrong one costs as much time as the most expensive hash, whoever is named, so that time tells nothing about users:
-    after a hash of cost c come others of cost c, c+1 … up to the most expensive one, and 2^c + 2^c + 2^(c+1) + … is a
-    power of 2.
+    A wrong one costs as much time as the most expensive hash, whatever the user name, so that the time reveals nothing
+    about users: after a hash of cost c come others of cost c, c+1 … up to the most expensive one, and 2^c + 2^c +
+    2^(c+1) + … is a power of 2.
     """
     dearest = max(map(cost, users.values()))
     stored = users.get(user)

@@ -12,7 +12,7 @@ from probe_exporter.readings import Readings
 
 UNPROBED: Final = "not probed yet"
 STATES: Final = ("failing", "waiting to log in", "stopped", "ok", UNPROBED)
-"""The states of a gateway, problems first; all but the last are what its last probe says."""
+"""The states of a gateway, problems first; all but the last are the state after its last probe."""
 
 REMEDIES: Final = {
     "connect": "Is the gateway on the network? Check its address; Wi-Fi drops of a minute are normal.",
@@ -83,7 +83,7 @@ def state_of(site: Site) -> str:
 
 
 def off_grid(site: Site) -> bool:
-    """Return True if the last probe succeeded and the gateway said that it is not connected to the grid."""
+    """Return True if the last probe succeeded and the gateway reported that it is not connected to the grid."""
     grid = readings_of(site).grid_status
     return site.last is not None and site.last.success and grid is not None and grid.connected is False
 

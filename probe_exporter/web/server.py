@@ -121,7 +121,7 @@ class Server:
         self._application.request_reload()
 
     async def _drain(self, end: float) -> None:
-        """Take no new probes, let the running ones answer, and cut off at ``end`` whoever has not read by then."""
+        """Take no new probes, let the running ones answer, and at ``end`` cut off clients that have not read."""
         loop = asyncio.get_running_loop()
         self._application.drain(self._drain_seconds - _LAST_ANSWERS)
         self._security.close()

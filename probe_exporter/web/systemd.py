@@ -33,12 +33,12 @@ def inherited_sockets() -> list[socket.socket]:
     """The listening sockets of our ``.socket`` unit. Raises ConfigurationError where there are none."""
     count = os.environ.pop("LISTEN_FDS", "")
     if os.environ.pop("LISTEN_PID", "") != str(os.getpid()) or not count.isdecimal() or count == "0":
-        raise _unusable("systemd has handed no socket over; start the .socket unit, not the service alone")
+        raise _unusable("systemd has not passed a socket; start the .socket unit, not only the service")
     sockets = [socket.socket(fileno=FIRST_DESCRIPTOR + number) for number in range(int(count))]
     for one in sockets:
         one.set_inheritable(False)
         if one.type != socket.SOCK_STREAM or not one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-            raise _unusable("a socket that systemd has handed over does not listen; use ListenStream=")
+            raise _unusable("a socket that systemd has passed does not listen; use ListenStream=")
     return sockets
 
 

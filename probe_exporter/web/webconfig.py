@@ -276,7 +276,7 @@ class WebConfigFile:
                 "must be RequireAndVerifyClientCert where client_ca_file is given; otherwise no client is checked",
             )
         path = self._file_of(
-            place, given, "client_ca_file", "is missing; client certificates are checked against it alone"
+            place, given, "client_ca_file", "is missing; client certificates are checked only against it"
         )
         if path is None:
             return

@@ -32,7 +32,7 @@ from probe_exporter.readings import Readings
 log = logging.getLogger(__name__)
 
 Line = tuple[int, Key, str]
-"""A line for the log: its level, the counter, what became of it."""
+"""A line for the log: its level, the counter, and what happened to it."""
 
 MAX_SERIES: Final = 2000
 
@@ -104,7 +104,7 @@ class CounterGuard:
     def _doubt(self, key: Key, value: float, at: float, uptime: float | None) -> Doubt | None:
         """Return the doubt about this reading itself, None if there is none."""
         past = self._past.pop(key, None) or Past()
-        self._past[key] = past  # the most recently seen stand last
+        self._past[key] = past  # the most recently seen are last
         reason = doubt(past, value, at, derived=key in SOURCES)
         if reason is None:
             if past.hold is not None:
@@ -143,7 +143,7 @@ class CounterGuard:
     # Remembering
 
     def _settle(self, key: Key, value: float, at: float, reason: Doubt | None) -> Iterable[Line]:
-        """Remember what became of a reading; the lines for the log."""
+        """Remember the outcome of a reading. Return the lines for the log."""
         past = self._past[key]
         past.read_at = at
         if reason is not None:

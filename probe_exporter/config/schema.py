@@ -199,7 +199,7 @@ class OwnPin:
 
 @dataclass(frozen=True, slots=True)
 class GatewayConfig:
-    """``gateways.<name>:``: whom to probe, and the access to it that its keys and its module's lead to.
+    """``gateways.<name>:``: the gateway to probe, and the access to it that its keys and its module's lead to.
 
     ``tls_cert_file`` is set even while the file does not exist; then ``pin`` is None and ``pin_missing`` true, and
     no connection is made without validation instead. ``retry_*`` (s) are None where the module's hold. ``capacity`` is
@@ -264,7 +264,7 @@ class Top:
         values.MAPPING, "", "how to probe; `default` exists without being written"
     )
     gateways: Mapping[str, Any] = key(
-        values.MAPPING, "", "whom to probe; the key is the name that `?target=` takes"
+        values.MAPPING, "", "what to probe; the key is the name that `?target=` takes"
     )
     tariffs: Mapping[str, Any] = key(
         values.MAPPING, "", "prices of electricity; the key is the name that a gateway's `tariff:` takes"

@@ -103,7 +103,7 @@ class Gateway:
         return fetch
 
     def end(self, fetch: Fetch) -> None:
-        """End a fetch: close the connections that carry a request, and wake it no more."""
+        """End a fetch: close the connections that carry a request, and do not wake it any more."""
         fetch.close()
         with self._lock:
             if self._fetch is fetch:  # once nobody waits, the next one may begin before this has ended

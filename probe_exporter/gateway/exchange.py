@@ -89,7 +89,7 @@ class Watch(Protocol):
         ...
 
     def remove(self, descriptor: int) -> None:
-        """Look at ``descriptor`` no more. It may be closed already."""
+        """Stop looking at ``descriptor``. It may be closed already."""
         ...
 
     def wake(self) -> None:

@@ -29,7 +29,7 @@ class Polling:
         self._poller.register(descriptor, select.POLLIN)
 
     def remove(self, descriptor: int) -> None:
-        """Poll it no more."""
+        """Stop polling a descriptor."""
         self._poller.unregister(descriptor)
 
     def wake(self) -> None:

@@ -106,8 +106,11 @@ class LoginStore:
         return self.directory / f"session-{hashlib.sha256(config.name.encode()).hexdigest()[:32]}.json"
 
     def _identity(self, config: GatewayConfig) -> tuple[bytes, str]:
-        """The salt and the hash of the credentials. The hash is slow, so that the file does not betray a password;
-        it is made once for each configuration of a gateway."""
+        """The salt and the hash of the credentials.
+
+        The hash is slow, so that the file does not reveal a password; it is made once for each configuration of a
+        gateway.
+        """
         key, wanted = self._path(config).name, credentials(config)
         with self._lock:
             known = self._salts.get(key)

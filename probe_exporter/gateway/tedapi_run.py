@@ -196,7 +196,7 @@ class TedapiRun:
         return self._talk.certificate
 
     def close(self) -> None:
-        """Ask nothing more. A run that is under way ends with the question that it asks, and closes its connection."""
+        """Stop asking. A run that is under way ends with the question that it asks, and closes its connection."""
         with self._changed:
             self._closed = True
             idle = not self._running

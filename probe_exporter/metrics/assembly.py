@@ -40,7 +40,7 @@ def assemble_groups(
 ) -> Assembled:
     """Fill the groups of ``collectors`` from ``readings``, or take their text where it is ``kept``.
 
-    Of equal label sets the first wins. At most 1,000 series an endpoint and 2,000 in all are kept; the rest is
+    Of equal label sets the first is kept. At most 1,000 series an endpoint and 2,000 in all are kept; the rest is
     counted in ``dropped``. ``admits`` is asked about every sample of a counter.
     """
     result = Assembled()

@@ -46,7 +46,7 @@ class ProbeResult:
 
     @property
     def success(self) -> bool:
-        """The value of ``probe_success``."""
+        """Return True if the probe succeeded, which is ``probe_success``."""
         return self.verdict.success
 
     @property

@@ -85,7 +85,7 @@ class LivingSite:
 
     @property
     def off_grid(self) -> bool:
-        """True during an outage."""
+        """Return True during an outage."""
         return self.household.islanded
 
     def reboot(self) -> None:

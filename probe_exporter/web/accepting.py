@@ -66,7 +66,7 @@ class Acceptor:
             self._watch(listener)
 
     def close(self) -> None:
-        """Accept no more, and drop the connections whose handshake is not complete."""
+        """Stop accepting, and drop the connections whose handshake is not complete."""
         for listener in self._listeners:
             self._loop.remove_reader(listener)
             listener.close()

@@ -51,7 +51,7 @@ class PasswordCheck:
         self._wrong.clear()
 
     def close(self) -> None:
-        """Check no more; those who wait get TooManyGuessesError."""
+        """Stop checking; those who wait get TooManyGuessesError."""
         self._closed = True
         self._thread.shutdown(wait=False, cancel_futures=True)
 

@@ -54,7 +54,7 @@ class LoopDriver:
         self._loop.add_reader(descriptor, self._turn, descriptor)
 
     def remove(self, descriptor: int) -> None:
-        """Look at it no more."""
+        """Stop looking at it."""
         self._loop.remove_reader(descriptor)
 
     def wake(self) -> None:

@@ -74,7 +74,7 @@ class Reloading:
             return None
 
     def close(self) -> None:
-        """Reload no more; files that are being read are not waited for."""
+        """Stop reloading, without waiting for files that are being read."""
         self._closed = True
         if self._due is not None:
             self._due.cancel()

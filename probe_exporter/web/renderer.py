@@ -75,5 +75,5 @@ class Renderer:
             del self._kept[next(iter(self._kept))]
 
     def close(self) -> None:
-        """Render no more; what is under way is not waited for."""
+        """Stop rendering, without waiting for what is under way."""
         self._thread.shutdown(wait=False, cancel_futures=True)

@@ -61,7 +61,7 @@ class WebSecurity:
         return self._settings.tls.context if self._settings.tls is not None else None
 
     def close(self) -> None:
-        """Check no more passwords."""
+        """Stop checking passwords."""
         self._passwords.close()
 
     def guard(self, app: App) -> App:

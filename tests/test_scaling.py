@@ -37,7 +37,7 @@ def test_requests_a_minute(interval: int, text: str) -> None:
 
 def test_what_core_alone_asks() -> None:
     fast, medium, slow = (requests(tier, "core") for tier in TIERS)
-    assert re.search(rf"leaves {fast} fast, {medium}\s+medium and {slow} slow", PAGE)
+    assert re.search(rf"leaves\s+{fast} fast,\s+{medium}\s+medium and {slow} slow", PAGE)
 
 
 def test_the_bounds_of_one_process() -> None:

@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from probe_exporter.clock import Clock
 from probe_exporter.errors import ConnectError, DeadlineError, GatewayError, NoThreadError
@@ -24,6 +24,10 @@ from probe_exporter.telemetry import Telemetry
 
 if TYPE_CHECKING:
     from probe_exporter.gateway.client import Gateway
+
+
+_MOMENT: Final = 0.001
+"""Seconds after which a turn reads no more from a connection: the other gateways have their turns first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,7 @@ class Fetch:
         self._again: deque[_Again] = deque()
         self._login: Exchange | None = None
         self._retry_at = 0.0
+        self._refused_more = False
 
     @property
     def in_use(self) -> int:
@@ -147,6 +152,7 @@ class Fetch:
         if self.in_use or self._gateway.idle:
             self._demand.trace(f"no further connection: {error}")
             self._gateway.narrow()
+            self._refused_more = True
             return
         now = time.monotonic()
         if (
@@ -175,7 +181,7 @@ class Fetch:
         connection = self._gateway.idle_connection(fresh)
         if connection is not None or self._gateway.dialling:
             return connection
-        if self.in_use > self.logging_in and not self._gateway.may_widen():
+        if self.in_use and not self._more_allowed():
             return None
         if self._retry_at:
             if time.monotonic() < self._retry_at:
@@ -188,6 +194,12 @@ class Fetch:
             if not self.in_use:
                 raise
         return None
+
+    def _more_allowed(self) -> bool:
+        """Return True if a further connection is worth an attempt. Beside a login one is, for what is public."""
+        if self._refused_more:
+            return False
+        return self.in_use == self.logging_in or self._gateway.may_widen()
 
     def _drop_free(self) -> None:
         """Close the connections that became free in this turn."""
@@ -316,18 +328,20 @@ class Fetch:
 
     @staticmethod
     def _read(exchange: Exchange) -> bool:
-        """Take what has arrived for an exchange. Return True if it ended."""
+        """Take what has arrived for an exchange, in a moment at most. Return True if it ended."""
+        connection, reader, end = exchange.connection, exchange.reader, time.monotonic() + _MOMENT
         try:
-            while (data := exchange.connection.receive()) is not None:
-                exchange.reader.feed(data)
-                if exchange.reader.answer is not None:
+            while True:
+                data = connection.receive()
+                if data is not None:
+                    reader.feed(data)
+                if reader.answer is not None:
                     return True
-                if not exchange.connection.unread:
+                if connection.drained or (time.monotonic() >= end and not connection.unread):
                     return False
         except GatewayError as error:
             exchange.error = error.as_value()
             return True
-        return False
 
     def _settled(self, exchange: Exchange) -> bool:
         """Return True if nothing is left to judge: a login ended, or the endpoint is to be requested once more."""

@@ -29,8 +29,11 @@ from probe_exporter.gateway.names import resolve
 SNI: Final = "powerwall"
 """Gateways drop a handshake for a foreign name, so the name that is sent is never the configured one."""
 
-_READ_SIZE: Final = 1 << 14
-"""Bytes of one read, and so of one step of TLS: a step takes milliseconds at most, whatever the gateway sends."""
+_READ_SIZE: Final = 1 << 11
+"""Bytes of one read, and so of one step of TLS: a step takes 6 ms at most, whatever the gateway sends."""
+
+_RECORD: Final = 1 << 14
+"""Bytes that a record of TLS has at most."""
 
 _MAX_REPLIES: Final = 1 << 16
 """Bytes of TLS's own replies that may wait for a gateway that asks for them and does not read them."""
@@ -76,6 +79,7 @@ class Connection:
         self._outgoing = ssl.MemoryBIO()
         self._tls = _CONTEXT.wrap_bio(self._incoming, self._outgoing, server_hostname=SNI)
         self._fetched = self._delivered = 0
+        self._drained = True
         self.address = address
         self.host_header = _host_header(address)
         self.used = False
@@ -112,9 +116,12 @@ class Connection:
     def stale(self) -> bool:
         """Return True if the gateway closed this idle connection, or sent something that was not asked for."""
         try:
-            return self.receive() is not None
+            while self.receive() is None:
+                if self.drained:
+                    return False
         except ConnectError:
             return True
+        return True
 
     def send(self, data: bytes, deadline: float) -> None:
         """Send all of ``data``, which is small. Raises ConnectError, or DeadlineError at ``deadline``.
@@ -135,14 +142,14 @@ class Connection:
     def receive(self) -> bytes | None:
         """Take one step and return what has arrived: b"" at the end of the stream, None where nothing is there.
 
-        None does not mean that the socket is empty: poll before the next step, and look at the clock. Raises
+        None does not mean that the socket is empty: see `drained`, and look at the clock between two steps. Raises
         ConnectError.
         """
         try:
             if not self._incoming.pending and not self._fetch():
                 return None
             try:
-                data = self._tls.read(_READ_SIZE)
+                data = self._tls.read(_RECORD)
             except ssl.SSLWantReadError:
                 data = None
             if self._outgoing.pending:
@@ -159,14 +166,21 @@ class Connection:
     @property
     def unread(self) -> bool:
         """Return True if bytes that were read from the socket wait for the next step."""
-        return self._incoming.pending > 0 or self._tls.pending() > 0
+        return self._incoming.pending > 0
+
+    @property
+    def drained(self) -> bool:
+        """Return True if the socket was empty at the last look, and nothing that was read from it is left."""
+        return self._drained and not self.unread
 
     def _fetch(self) -> bool:
         """Read the socket once. Return False where nothing is there."""
         try:
             data = self._sock.recv(_READ_SIZE)
         except BlockingIOError:
+            self._drained = True
             return False
+        self._drained = len(data) < _READ_SIZE
         if data:
             self._fetched += len(data)
             self._incoming.write(data)

@@ -116,7 +116,7 @@ def test_a_systemd_that_does_not_listen_stops_nobody(
 ) -> None:
     monkeypatch.setenv("NOTIFY_SOCKET", "@nobody-listens-here")
     notify_ready()
-    assert "systemd cannot be told" in caplog.text
+    assert "systemd cannot be notified" in caplog.text
 
 
 def test_sigterm_ends_in_time_behind_two_thousand_guesses(tmp_path: Path) -> None:

@@ -217,7 +217,7 @@ class TestPage:
             house.entry["tedapi"] = signed(tmp_path, house.tedapi.source.dins[0])
             house.fleet.reload(house.config())
             house.probe()
-            assert "Followers are reached in the gateway&#39;s own Wi-Fi alone" in self.page(house).replace(
+            assert "Followers are reached only in the gateway&#39;s own Wi-Fi" in self.page(house).replace(
                 "'", "&#39;"
             )
 

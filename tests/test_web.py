@@ -230,6 +230,13 @@ def test_a_page_asks_no_gateway(exporter: Exporter, gateway: SimulatedGateway) -
     assert gateway.counts.requests.total() == before
 
 
+def test_the_page_of_a_gateway_has_the_steps_of_its_last_probe(exporter: Exporter) -> None:
+    exporter.ask("/probe?target=home")
+    steps = exporter.ask("/gateways/home").text.partition("step by step</h2>")[2]
+    assert "probing home with module default" in steps
+    assert "meters/aggregates (" in steps
+
+
 def test_probes_at_the_same_moment_share_one_run(gateway: SimulatedGateway) -> None:
     telemetry = Telemetry()
     with served(Fleet(configs.config(configs.gateway(gateway.address)), telemetry), telemetry) as running:

@@ -128,7 +128,7 @@ class Prober:
         memory.history.append(
             PastProbe(result.started, result.duration, result.success, result.reason, result.error)
         )
-        lean = replace(result, metrics=(), log=())
+        lean = replace(result, metrics=())
         memory.last = lean
         if result.success:
             memory.last_good, memory.failing_since = lean, None

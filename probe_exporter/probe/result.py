@@ -29,7 +29,7 @@ class ProbeResult:
     """The result of one probe.
 
     ``started`` is in Unix seconds; ``error`` is one sentence on what is wrong and what to do, None on success; ``log``
-    has the steps of the probe, without secrets. A site remembers results without ``metrics`` and ``log``. ``cut_short``
+    has the steps of the probe, without secrets. A site remembers results without ``metrics``. ``cut_short``
     is true where the client left before all that was due had been read.
     """
 

@@ -8,9 +8,17 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from probe_exporter.errors import AbsentError, BusyError, GatewayError, RateLimitError, StatusError
+from probe_exporter.errors import (
+    AbsentError,
+    BusyError,
+    DecodeError,
+    GatewayError,
+    RateLimitError,
+    StatusError,
+)
 from probe_exporter.gateway.wire import HttpAnswer, request
-from probe_exporter.readings.payload import decode
+from probe_exporter.readings.payload import clean, decode
+from probe_exporter.secrets import Secret
 
 
 class Dialect(Protocol):
@@ -62,3 +70,15 @@ def status_error(answer: HttpAnswer, what: str) -> GatewayError:
 def _retry_after(answer: HttpAnswer) -> float | None:
     text = answer.headers.get("retry-after", "")
     return float(text) if text.isascii() and text.isdigit() and len(text) < 9 else None
+
+
+def own_words(body: bytes, password: Secret | None) -> str:
+    """Return the gateway's words for a refusal as a short printable line; "" if there are no usable ones."""
+    try:
+        document = decode(body)
+    except DecodeError:
+        return ""
+    said = document.get("error") or document.get("message") if isinstance(document, dict) else None
+    if not isinstance(said, str) or (password is not None and password.reveal() in said):
+        return ""
+    return clean(said)[:120].replace('"', "'")

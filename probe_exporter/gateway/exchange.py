@@ -97,6 +97,15 @@ class Watch(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """An endpoint to request, for the first time or once more: see `Exchange`."""
+
+    endpoint: Endpoint
+    repeated: bool = False
+    revived: bool = False
+
+
 @dataclass(slots=True, eq=False)
 class Exchange:
     """A request under way on a connection; ``endpoint`` is None for a login.

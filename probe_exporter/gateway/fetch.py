@@ -11,13 +11,12 @@ import math
 import time
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from probe_exporter.clock import Clock
 from probe_exporter.errors import ConnectError, DeadlineError, GatewayError, NoThreadError
 from probe_exporter.gateway.endpoints import Endpoint
-from probe_exporter.gateway.exchange import Demand, Exchange, Fetched, Limits, Watch, telltale
+from probe_exporter.gateway.exchange import Asking, Demand, Exchange, Fetched, Limits, Watch, telltale
 from probe_exporter.gateway.transport import Connection
 from probe_exporter.gateway.wire import HttpAnswer
 from probe_exporter.telemetry import Telemetry
@@ -28,15 +27,6 @@ if TYPE_CHECKING:
 
 _MOMENT: Final = 0.001
 """Seconds after which a turn reads no more from a connection: the other gateways have their turns first."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Again:
-    """An endpoint that is asked once more."""
-
-    endpoint: Endpoint
-    repeated: bool
-    revived: bool
 
 
 class Fetch:
@@ -57,7 +47,7 @@ class Fetch:
         self._active: dict[int, Exchange] = {}
         self._free: list[Connection] = []
         self._watched: dict[int, Connection] = {}
-        self._again: deque[_Again] = deque()
+        self._again: deque[Asking] = deque()
         self._login: Exchange | None = None
         self._retry_at = 0.0
         self._refused_more = False
@@ -234,7 +224,7 @@ class Fetch:
         self._demand.asked(endpoint)
         obstacle = self._session.obstacle(endpoint)
         if obstacle is None:
-            self._send(_Again(endpoint, repeated=False, revived=False), connection, limits)
+            self._send(Asking(endpoint), connection, limits)
         else:
             self._gateway.put_back(connection)
             self._tell(Fetched(endpoint, error=obstacle))
@@ -247,7 +237,7 @@ class Fetch:
             for exchange in self._active.values()
         )
 
-    def _send(self, again: _Again, connection: Connection, limits: Limits) -> None:
+    def _send(self, again: Asking, connection: Connection, limits: Limits) -> None:
         exchange = Exchange(
             again.endpoint,
             connection,
@@ -352,14 +342,14 @@ class Fetch:
         if exchange.lost:
             self._drop_free()
             self._gateway.drop_idle()  # the second try takes a fresh connection
-            self._again.append(_Again(endpoint, exchange.repeated, revived=True))
+            self._again.append(Asking(endpoint, exchange.repeated, revived=True))
             return True
         answer = exchange.reader.answer
         if exchange.error is not None or answer is None or answer.status not in (401, 403):
             return False
         if self._session.refused(endpoint, answer.status, exchange.token, exchange.repeated):
             self._demand.trace(f"{endpoint.name}: {answer.status}, the session is over")
-            self._again.append(_Again(endpoint, repeated=True, revived=exchange.revived))
+            self._again.append(Asking(endpoint, repeated=True, revived=exchange.revived))
             return True
         return False
 

@@ -27,12 +27,12 @@ from probe_exporter.errors import (
     LoginRestError,
     RateLimitError,
 )
-from probe_exporter.gateway.dialect import status_error
+from probe_exporter.gateway.dialect import own_words, status_error
 from probe_exporter.gateway.endpoints import Endpoint
 from probe_exporter.gateway.login_record import LoginRecord, Store, copy_record, credentials, is_token
 from probe_exporter.gateway.transitions import TRANSITIONS, Event, State, Wait
 from probe_exporter.gateway.wire import HttpAnswer, request
-from probe_exporter.readings.payload import clean, decode
+from probe_exporter.readings.payload import decode
 from probe_exporter.secrets import Secret
 
 PATH: Final = "/api/login/Basic"
@@ -272,7 +272,7 @@ class Session:
         return Event.TOKEN, None
 
     def _refused(self, answer: HttpAnswer) -> str:
-        words = _own_words(answer.body, self._config.login_password)
+        words = own_words(answer.body, self._config.login_password)
         if "default password" in words.lower():
             remedy = (
                 "the default password is refused since firmware 24.36; set a password of your own in the gateway's "
@@ -395,15 +395,3 @@ class Session:
             self._store.save(self._config, self.record, done)
         else:
             done()
-
-
-def _own_words(body: bytes, password: Secret | None) -> str:
-    """Return the gateway's words for a refusal as a short printable line; "" if there are no usable ones."""
-    try:
-        document = decode(body)
-    except DecodeError:
-        return ""
-    said = document.get("error") or document.get("message") if isinstance(document, dict) else None
-    if not isinstance(said, str) or (password is not None and password.reveal() in said):
-        return ""
-    return clean(said)[:120].replace('"', "'")

@@ -5,12 +5,10 @@ from __future__ import annotations
 import hashlib
 import hmac
 import http.server
-import ssl
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
@@ -75,11 +73,8 @@ class Operator(http.server.BaseHTTPRequestHandler):
 
 
 @contextmanager
-def operator(folder: Path) -> Iterator[str]:
-    certificate = make_certificate()
-    (folder / "both.pem").write_bytes(certificate.key_pem + certificate.pem)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "both.pem")
+def operator() -> Iterator[str]:
+    context = make_certificate().context
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Operator) as server:
         server.socket = context.wrap_socket(server.socket, server_side=True)
         server.daemon_threads = True
@@ -91,10 +86,10 @@ def operator(folder: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def fetched(tmp_path: Path) -> tuple[Telegraph, dict[str, Fetched]]:
+def fetched() -> tuple[Telegraph, dict[str, Fetched]]:
     dialect = Telegraph()
     endpoints = [Endpoint(name, "fast", "core", dialect) for name in ("stop", "cut", "busy", "deliver")]
-    with operator(tmp_path) as address:
+    with operator() as address:
         gateway = Gateway(configs.gateway(address, login_password=None), Telemetry())
         once = Once(endpoints, configs.MODULE, time.monotonic() + 5.0)
         gateway.fetch(once)

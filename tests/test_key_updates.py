@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
@@ -64,17 +63,9 @@ def flood(server: socket.socket, context: ssl.SSLContext, kind: int) -> None:
             return
 
 
-def server_context(folder: Path) -> ssl.SSLContext:
-    certificate = make_certificate()
-    (folder / "both.pem").write_bytes(certificate.key_pem + certificate.pem)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "both.pem")
-    return context
-
-
 @contextmanager
-def flooding(folder: Path, kind: int) -> Iterator[Address]:
-    context = server_context(folder)
+def flooding(kind: int) -> Iterator[Address]:
+    context = make_certificate().context
     with socket.create_server(("127.0.0.1", 0)) as server:
         thread = threading.Thread(target=flood, args=(server, context, kind), daemon=True)
         thread.start()
@@ -83,8 +74,8 @@ def flooding(folder: Path, kind: int) -> Iterator[Address]:
 
 
 @pytest.mark.parametrize("kind", [NOT_REQUESTED, REQUESTED], ids=["no reply wanted", "replies wanted"])
-def test_a_flood_of_key_updates_is_cut_off(kind: int, tmp_path: Path) -> None:
-    with flooding(tmp_path, kind) as address:
+def test_a_flood_of_key_updates_is_cut_off(kind: int) -> None:
+    with flooding(kind) as address:
         config = configs.gateway(address.text, login_password=None)
         gateway = Gateway(config, Telemetry())
         started = time.monotonic()
@@ -97,9 +88,9 @@ def test_a_flood_of_key_updates_is_cut_off(kind: int, tmp_path: Path) -> None:
         assert time.monotonic() - started < 4.0
 
 
-def test_a_second_handshake_is_refused(tmp_path: Path) -> None:
+def test_a_second_handshake_is_refused() -> None:
     """It would run on the event loop, and take as long as the gateway likes: 0.9 s with 10,000 bits."""
-    context, sent = server_context(tmp_path), bytearray()
+    context, sent = make_certificate().context, bytearray()
     context.maximum_version = ssl.TLSVersion.TLSv1_2
     context.options &= ~ssl.OP_NO_RENEGOTIATION
 

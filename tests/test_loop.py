@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import socket
-import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -50,8 +49,8 @@ def longest_wait(exporter: Exporter, seconds: float) -> float:
     return max(waits)
 
 
-def test_a_flood_of_key_updates_holds_nobody_up(tmp_path: Path) -> None:
-    with flooding(tmp_path, REQUESTED) as address, simulated() as good:
+def test_a_flood_of_key_updates_holds_nobody_up() -> None:
+    with flooding(REQUESTED) as address, simulated() as good:
         gateways = (
             configs.gateway(good.address),
             configs.gateway(address.text, name="flood", login_password=None),
@@ -67,12 +66,9 @@ def test_a_flood_of_key_updates_holds_nobody_up(tmp_path: Path) -> None:
 
 
 @contextmanager
-def deaf(folder: Path) -> Iterator[Address]:
+def deaf() -> Iterator[Address]:
     """A gateway that agrees on keys and then reads nothing."""
-    certificate = make_certificate()
-    (folder / "both.pem").write_bytes(certificate.key_pem + certificate.pem)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "both.pem")
+    context = make_certificate().context
     over = threading.Event()
     with socket.socket() as server:
         server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
@@ -91,8 +87,8 @@ def deaf(folder: Path) -> Iterator[Address]:
         thread.join(10.0)
 
 
-def test_a_turn_does_not_wait_for_a_gateway_that_reads_nothing(tmp_path: Path) -> None:
-    with deaf(tmp_path) as address:
+def test_a_turn_does_not_wait_for_a_gateway_that_reads_nothing() -> None:
+    with deaf() as address:
         connection = connect(address, 5.0)
         asked = time.monotonic()
         with pytest.raises(DeadlineError, match="could not be sent in time"):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from probe_exporter.cli.endings import describe_system_error
+from probe_exporter.cli.endings import describe_failure
 from probe_exporter.cli.options import Refusal, Settings, choose_targets, complete_target, duration_option
 from probe_exporter.cli.progress import over_targets
 
@@ -59,7 +59,6 @@ def report(settings: Settings, *, without_secrets: bool = True) -> Config:
 def _connect(config: Config, targets: tuple[str, ...], login: bool, timeout: float) -> int:
     """Try gateways and print what was found. Return the exit code."""
     from probe_exporter.cli.connecting import try_connection, try_login
-    from probe_exporter.errors import GatewayError
 
     names = choose_targets(config, targets, everything=not targets)
 
@@ -72,11 +71,8 @@ def _connect(config: Config, targets: tuple[str, ...], login: bool, timeout: flo
         if not isinstance(outcome, Exception):
             click.echo(f"{name}: {outcome}")
             continue
-        if not isinstance(outcome, (GatewayError, OSError)):
-            raise outcome
         failed += 1
-        words = describe_system_error(outcome) if isinstance(outcome, OSError) else str(outcome)
-        click.echo(f"{name}: {words}", err=True)
+        click.echo(f"{name}: {describe_failure(outcome)}", err=True)
     if len(names) > 1:
         click.echo(f"{len(names)} gateways: {len(names) - failed} answered, {failed} failed", err=True)
     return 1 if failed else 0

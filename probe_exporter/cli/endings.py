@@ -11,7 +11,7 @@ from typing import Final, NoReturn
 
 import click
 
-from probe_exporter.errors import ProbeExporterError
+from probe_exporter.errors import GatewayError, ProbeExporterError
 
 _PACKAGE: Final = str(Path(__file__).parent.parent)
 
@@ -47,6 +47,15 @@ def run(command: click.Command, arguments: Sequence[str] | None = None) -> NoRet
         click.echo(_unexpected(error), err=True)
         code = 1
     sys.exit(code)
+
+
+def describe_failure(error: Exception) -> str:
+    """Return one line about an error of a gateway or a file. Raises any other error as it is."""
+    if isinstance(error, OSError):
+        return describe_system_error(error)
+    if isinstance(error, GatewayError):
+        return str(error)
+    raise error
 
 
 def describe_system_error(error: OSError) -> str:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import click
 
 from probe_exporter.cli.certificates import FORMATS, ShownCertificate, as_json, as_table, certificate_facts
-from probe_exporter.cli.endings import describe_system_error
+from probe_exporter.cli.endings import describe_failure
 from probe_exporter.cli.options import Settings, choose_targets, duration_option, with_targets
 from probe_exporter.cli.progress import over_targets
-from probe_exporter.errors import GatewayError, PinError
+from probe_exporter.errors import PinError
 from probe_exporter.files import write_whole
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def fetchcert(
     errors: dict[str, str] = {}
     for name, outcome in over_targets(names, fetch, "Fetching certificates"):
         if isinstance(outcome, Exception):
-            errors[name] = _describe(outcome)
+            errors[name] = describe_failure(outcome)
             click.echo(f"{name}: {errors[name]}", err=True)
         else:
             shown += outcome
@@ -129,15 +129,6 @@ def _elsewhere(gateway: GatewayConfig) -> GatewayConfig | None:
     if section is None or (section.keys.gateway_address is None and not section.own_pin):
         return None
     return tedapi_address(gateway, section)
-
-
-def _describe(error: Exception) -> str:
-    """Return one line about an error that `_fetch` raised; raise any error that is not of a gateway or a file."""
-    if isinstance(error, OSError):
-        return describe_system_error(error)
-    if isinstance(error, GatewayError):
-        return str(error)
-    raise error
 
 
 def _paste(der: bytes, sha256: bytes, gateway: GatewayConfig) -> str:

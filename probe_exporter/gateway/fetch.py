@@ -157,13 +157,12 @@ class Fetch:
         self._again.clear()
         self._demand.fail(error)
 
-    def _connection(self, limits: Limits) -> Connection | None:
+    def _connection(self, limits: Limits, fresh: bool) -> Connection | None:
         """Return a connection that may carry a request now; where there is none, begin to make one where it helps.
 
-        A login, which is never sent twice, and a second try get a fresh one: a gateway may close a used one meanwhile.
+        A login, which is never sent twice, and a second try get a ``fresh`` one, which has not carried a request: a
+        gateway may close a used one meanwhile.
         """
-        second_try = bool(self._again) and self._again[0].revived
-        fresh = not self.logging_in and (second_try or self._session.login_due())
         if fresh:
             self._drop_free()
         elif self._free:
@@ -203,14 +202,15 @@ class Fetch:
         while self.in_use < limits.max_connections:
             waits = self.logging_in
             login = not waits and self._session.login_due()
+            again = self._again[0] if self._again and not waits else None
             endpoint = None
-            if not login and not (self._again and not waits):
+            if not login and again is None:
                 if waits and time.monotonic() < limits.public_from:
                     return
                 endpoint = self._demand.next(waits, self._hung_under_way)
                 if endpoint is None:
                     return
-            connection = self._connection(limits)
+            connection = self._connection(limits, login or (again is not None and again.revived))
             if connection is None:
                 return
             if login:

@@ -223,7 +223,7 @@ class Session:
     def end_login(self, answer: HttpAnswer | None, error: GatewayError | None = None) -> GatewayError | None:
         """Take the result of a login: its answer, or the error that cut it short. Return why it failed, if it did."""
         self._under_way = False
-        if self.record.credentials not in (None, self._credentials):
+        if not self._in_charge:
             return error  # a configuration with other credentials has taken over
         event, failure = self._meaning(answer, error)
         retry_after = getattr(failure, "retry_after", None) or 0.0
@@ -265,10 +265,9 @@ class Session:
             event = Event.REFUSED if isinstance(document, dict) else Event.NONSENSE
             return event, DecodeError("the gateway answered the login without a token")
         record = self.record
-        if self._in_charge:
-            record.token = Secret(str(token))
-            record.obtained = self._clock.monotonic()
-            record.endpoints = {name: until for name, until in record.endpoints.items() if until}
+        record.token = Secret(str(token))
+        record.obtained = self._clock.monotonic()
+        record.endpoints = {name: until for name, until in record.endpoints.items() if until}
         return Event.TOKEN, None
 
     def _refused(self, answer: HttpAnswer) -> str:

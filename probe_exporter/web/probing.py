@@ -29,16 +29,12 @@ class ProbeRunner:
         self._prober = prober
         self._running: set[LoopDriver] = set()
         self._clients: set[asyncio.Future[None]] = set()
-        self._drain_until: float | None = None
-
-    @property
-    def draining(self) -> bool:
-        """Return True if the server is shutting down: no new probes."""
-        return self._drain_until is not None
+        self.draining = False
+        """True if the server is shutting down: no new probes."""
 
     def drain(self, seconds: float) -> None:
         """Take no new probes; those who wait get what is there within ``seconds``, or at their own deadline."""
-        self._drain_until = time.monotonic() + seconds
+        self.draining = True
         for client in self._clients:
             client.get_loop().call_later(seconds, _wake, client)
 
